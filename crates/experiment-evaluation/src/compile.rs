@@ -1,0 +1,615 @@
+//! [`Builder`]: from flags to a plan, one flag at a time.
+
+use alloc::{boxed::Box, format, string::String, vec::Vec};
+use core::ops::Range;
+
+use experiment_model::{
+    Allocation, Bucket, Condition, Flag, Malformed, Object, Operator, Segment, Selector, Text,
+    Value, Variant,
+};
+use hashbrown::{HashMap, HashTable};
+
+use crate::{
+    bucket::SaltedHash,
+    context::Path,
+    diagnostic::{Code, Diagnostic},
+    intern::{Interned, hash_keys, hash_variant, same_variant},
+    limits::Options,
+    matching::Matcher,
+    order::Graph,
+    pattern::{Pattern, PatternError},
+    plan::{
+        Blocked, CompiledAllocation, CompiledBucket, CompiledCondition, CompiledDistribution,
+        CompiledFlag, CompiledSegment, NONE, Plan, ResultField, ResultPath, Source, Span,
+    },
+    values::hash_text,
+};
+
+/// For this many flags on cycles the circle is spelled out; finding it takes time.
+const CIRCLES_SHOWN: usize = 100;
+
+/// A plan in the making.
+pub(crate) struct Builder {
+    options: Options,
+    flags: Vec<Pending>,
+    by_key: HashMap<Text, u32>,
+    segments: Vec<CompiledSegment>,
+    all_of: Vec<Span>,
+    conditions: Vec<CompiledCondition>,
+    buckets: Vec<CompiledBucket>,
+    allocations: Vec<CompiledAllocation>,
+    distributions: Vec<CompiledDistribution>,
+    variants: Interned<Variant>,
+    paths: Interned<Path>,
+    results: Vec<ResultPath>,
+    empty: Vec<Box<[Text]>>,
+    malformed: Vec<Diagnostic>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// A flag whose dependencies are not known to exist yet.
+struct Pending {
+    key: Text,
+    segments: Span,
+    dependencies: Vec<Text>,
+    blocked: Option<Blocked>,
+}
+
+impl Builder {
+    pub(crate) fn new(options: Options) -> Self {
+        Self {
+            options,
+            flags: Vec::new(),
+            by_key: HashMap::new(),
+            segments: Vec::new(),
+            all_of: Vec::new(),
+            conditions: Vec::new(),
+            buckets: Vec::new(),
+            allocations: Vec::new(),
+            distributions: Vec::new(),
+            variants: Interned::new(),
+            paths: Interned::new(),
+            results: Vec::new(),
+            empty: Vec::new(),
+            malformed: Vec::new(),
+            diagnostics: Vec::new(),
+        }
+    }
+
+    pub(crate) fn malformed(&mut self, malformed: Malformed) {
+        self.malformed.push(malformed.into());
+    }
+
+    /// Compiles a flag behind those that were added before. Of flags with one key the last stands,
+    /// at the position of the first.
+    pub(crate) fn add(&mut self, flag: &Flag) {
+        let pending = match self.too_many_values(flag) {
+            Some(diagnostic) => {
+                self.diagnostics.push(diagnostic);
+                let blocked = Some(Blocked::Values);
+                Pending {
+                    key: flag.key.clone(),
+                    segments: Span::default(),
+                    dependencies: Vec::new(),
+                    blocked,
+                }
+            }
+            None => Pending {
+                key: flag.key.clone(),
+                segments: self.segments(flag),
+                dependencies: flag.dependencies.clone().unwrap_or_default(),
+                blocked: None,
+            },
+        };
+        let next = position(self.flags.len());
+        let at = *self.by_key.entry(flag.key.clone()).or_insert(next);
+        match self.flags.get_mut(at as usize) {
+            Some(first) => {
+                *first = pending;
+                self.diagnostics.push(Diagnostic::new(
+                    Code::DuplicateFlagKey,
+                    &flag.key,
+                    String::from("key"),
+                    String::from("the key is used by more than one flag"),
+                ));
+            }
+            None => self.flags.push(pending),
+        }
+    }
+
+    fn too_many_values(&self, flag: &Flag) -> Option<Diagnostic> {
+        let limit = self.options.limits.values;
+        conditions(flag)
+            .find(|(_, condition)| condition.values.len() > limit)
+            .map(|(at, condition)| {
+                let message = format!("{} values, allowed are {limit}", condition.values.len());
+                Diagnostic::new(
+                    Code::TooManyValues,
+                    &flag.key,
+                    format!("{at}.values"),
+                    message,
+                )
+            })
+    }
+
+    fn segments(&mut self, flag: &Flag) -> Span {
+        let start = position(self.segments.len());
+        for (index, segment) in flag.segments.iter().enumerate() {
+            let compiled = self.segment(flag, index, segment);
+            self.segments.push(compiled);
+        }
+        Span {
+            start,
+            end: position(self.segments.len()),
+        }
+    }
+
+    fn segment(&mut self, flag: &Flag, index: usize, segment: &Segment) -> CompiledSegment {
+        let mut all_of = Vec::new();
+        for (alternative, conditions) in segment.conditions.iter().flatten().enumerate() {
+            let start = position(self.conditions.len());
+            for (at, condition) in conditions.iter().enumerate() {
+                let place = ConditionPlace {
+                    segment: index,
+                    alternative,
+                    condition: at,
+                };
+                let compiled = self.condition(flag, place, condition);
+                self.conditions.push(compiled);
+            }
+            all_of.push(Span {
+                start,
+                end: position(self.conditions.len()),
+            });
+        }
+        let start = position(self.all_of.len());
+        self.all_of.append(&mut all_of);
+        let any_of = Span {
+            start,
+            end: position(self.all_of.len()),
+        };
+
+        let merged = merge(flag.metadata.as_ref(), segment.metadata.as_ref());
+        let variant = segment.variant.as_ref().map_or(NONE, |key| {
+            self.variant(flag, key, &merged, || format!("segments[{index}].variant"))
+        });
+        let bucket = segment.bucket.as_ref().map_or(NONE, |bucket| {
+            let compiled = self.bucket(flag, index, bucket, &merged);
+            self.buckets.push(compiled);
+            position(self.buckets.len().saturating_sub(1))
+        });
+        let name = segment
+            .metadata
+            .as_ref()
+            .and_then(|metadata| metadata.get("segmentName"));
+        let name = match name {
+            Some(Value::Text(name)) => Some(name.clone()),
+            _ => None,
+        };
+        CompiledSegment {
+            name,
+            any_of,
+            everyone: segment.conditions.is_none(),
+            bucket,
+            variant,
+        }
+    }
+
+    /// The variant with this key and its merged metadata, as a position; [`NONE`] and a diagnostic
+    /// if the flag has none.
+    fn variant(
+        &mut self,
+        flag: &Flag,
+        key: &Text,
+        merged: &Object,
+        path: impl FnOnce() -> String,
+    ) -> u32 {
+        let Some(variant) = flag.variants.get(key) else {
+            let message = format!("the flag has no variant `{key}`");
+            self.diagnostics.push(Diagnostic::new(
+                Code::UnknownVariant,
+                &flag.key,
+                path(),
+                message,
+            ));
+            return NONE;
+        };
+        let metadata = merge(Some(merged), variant.metadata.as_ref());
+        let present = |value: &Option<Value>| value.clone().filter(|value| !value.is_null());
+        let variant = Variant {
+            key: variant.key.clone(),
+            value: present(&variant.value),
+            payload: present(&variant.payload),
+            metadata: Some(metadata).filter(|metadata| !metadata.is_empty()),
+        };
+        let hash = hash_variant(&variant);
+        let known = variant.clone();
+        self.variants
+            .position(hash, |other| same_variant(other, &known), || variant)
+    }
+
+    fn bucket(
+        &mut self,
+        flag: &Flag,
+        index: usize,
+        bucket: &Bucket,
+        merged: &Object,
+    ) -> CompiledBucket {
+        let mut allocations = Vec::with_capacity(bucket.allocations.len());
+        for (at, allocation) in bucket.allocations.iter().enumerate() {
+            allocations.push(self.allocation(flag, index, at, allocation, merged));
+        }
+        let start = position(self.allocations.len());
+        self.allocations.append(&mut allocations);
+        CompiledBucket {
+            source: self.source(&bucket.selector),
+            salt: bucket.salt.clone(),
+            hash: SaltedHash::new(&bucket.salt),
+            allocations: Span {
+                start,
+                end: position(self.allocations.len()),
+            },
+        }
+    }
+
+    fn allocation(
+        &mut self,
+        flag: &Flag,
+        index: usize,
+        at: usize,
+        allocation: &Allocation,
+        merged: &Object,
+    ) -> CompiledAllocation {
+        let path = |rest: &str| format!("segments[{index}].bucket.allocations[{at}]{rest}");
+        let slots = self.range(flag, &allocation.range, || path(".range"));
+        let start = position(self.distributions.len());
+        for (n, distribution) in allocation.distributions.iter().enumerate() {
+            let path = |field: &str| path(&format!(".distributions[{n}].{field}"));
+            let points = self.range(flag, &distribution.range, || path("range"));
+            let variant = self.variant(flag, &distribution.variant, merged, || path("variant"));
+            self.distributions
+                .push(CompiledDistribution { points, variant });
+        }
+        let distributions = Span {
+            start,
+            end: position(self.distributions.len()),
+        };
+        CompiledAllocation {
+            slots,
+            distributions,
+        }
+    }
+
+    /// The range that a pair means, cut to what a hash can be; an empty one if it is no pair.
+    fn range(&mut self, flag: &Flag, pair: &[i64], path: impl FnOnce() -> String) -> Range<u32> {
+        let &[start, end, ..] = pair else {
+            let message = format!("expected a pair of integers, found {}", pair.len());
+            self.diagnostics.push(Diagnostic::new(
+                Code::MalformedRange,
+                &flag.key,
+                path(),
+                message,
+            ));
+            return 0..0;
+        };
+        let bound = |bound: i64| u32::try_from(bound.max(0)).unwrap_or(u32::MAX);
+        bound(start)..bound(end)
+    }
+
+    fn condition(
+        &mut self,
+        flag: &Flag,
+        place: ConditionPlace,
+        condition: &Condition,
+    ) -> CompiledCondition {
+        if let Operator::Unknown(text) = &condition.operator {
+            let message = format!("unknown operator `{text}`");
+            let path = format!("{place}.op");
+            self.diagnostics.push(Diagnostic::new(
+                Code::UnknownOperator,
+                &flag.key,
+                path,
+                message,
+            ));
+        }
+        let patterns = match condition.operator {
+            Operator::RegexMatch | Operator::RegexDoesNotMatch => {
+                self.patterns(flag, place, condition)
+            }
+            _ => Vec::new(),
+        };
+        CompiledCondition {
+            source: self.source(&condition.selector),
+            matcher: Matcher::new(&condition.operator, &condition.values, patterns),
+        }
+    }
+
+    /// The values of a condition that are patterns; a diagnostic for each that is not.
+    fn patterns(
+        &mut self,
+        flag: &Flag,
+        place: ConditionPlace,
+        condition: &Condition,
+    ) -> Vec<Pattern> {
+        let (matching, limits) = (self.options.regex_matching, self.options.limits);
+        let mut patterns = Vec::with_capacity(condition.values.len());
+        for (index, value) in condition.values.iter().enumerate() {
+            match Pattern::compile(value, matching, limits.pattern_size, limits.pattern_steps) {
+                Ok(pattern) => patterns.push(pattern),
+                Err(error) => {
+                    let code = match error {
+                        PatternError::Invalid { .. } => Code::InvalidPattern,
+                        PatternError::Unsupported { .. } => Code::UnsupportedPattern,
+                        PatternError::TooLarge { .. } => Code::PatternTooLarge,
+                    };
+                    let path = format!("{place}.values[{index}]");
+                    let message = format!("{error}");
+                    self.diagnostics
+                        .push(Diagnostic::new(code, &flag.key, path, message));
+                }
+            }
+        }
+        patterns
+    }
+
+    fn source(&mut self, selector: &Selector) -> Source {
+        let keys = selector.0.as_slice();
+        match keys {
+            [root, path @ ..] if root == "context" => {
+                let same = |known: &Path| known.keys() == path;
+                Source::Context(
+                    self.paths
+                        .position(hash_keys(path), same, || Path::new(path)),
+                )
+            }
+            [root, flag_key, name, rest @ ..]
+                if root == "result" && (name != "key" || rest.is_empty()) =>
+            {
+                let field = match name.as_str() {
+                    "key" => ResultField::Key,
+                    "value" => ResultField::Value,
+                    "metadata" => ResultField::Metadata,
+                    _ => return self.nothing(keys),
+                };
+                let at = position(self.results.len());
+                self.results.push(ResultPath {
+                    flag_key: flag_key.clone(),
+                    flag: NONE,
+                    field,
+                    rest: rest.into(),
+                });
+                Source::Result(at)
+            }
+            _ => self.nothing(keys),
+        }
+    }
+
+    fn nothing(&mut self, keys: &[Text]) -> Source {
+        self.empty.push(keys.into());
+        Source::Nothing(position(self.empty.len().saturating_sub(1)))
+    }
+
+    /// Sorts the flags and ties the ends that lead from one to another.
+    pub(crate) fn finish(mut self) -> Plan {
+        let graph = self.graph();
+        let blocks = graph.blocks(self.options.limits.dependency_depth);
+        let mut circles = 0_usize;
+        for (at, blocked) in (0_u32..).zip(&blocks.blocked) {
+            let (Some(blocked), Some(flag)) = (blocked, self.flags.get_mut(at as usize)) else {
+                continue;
+            };
+            flag.blocked = flag.blocked.or(Some(*blocked));
+            let key = flag.key.clone();
+            let (code, message) = match blocked {
+                Blocked::Cycle if circles < CIRCLES_SHOWN => {
+                    circles = circles.saturating_add(1);
+                    let flags = &self.flags;
+                    let key_at = |at: u32| {
+                        flags
+                            .get(at as usize)
+                            .map_or_else(Text::default, |flag| flag.key.clone())
+                    };
+                    let circle = graph.circle(&blocks, at, key_at);
+                    (
+                        Code::DependencyCycle,
+                        format!("flags depend on each other in a circle: {circle}"),
+                    )
+                }
+                Blocked::Cycle => (
+                    Code::DependencyCycle,
+                    String::from("flags depend on each other in a circle"),
+                ),
+                Blocked::DependsOnCycle => (
+                    Code::DependsOnCycle,
+                    String::from("the flag depends on flags that depend on each other in a circle"),
+                ),
+                Blocked::Depth | Blocked::Values => (
+                    Code::DependencyDepth,
+                    format!(
+                        "more than {} flags depend on each other in a row",
+                        self.options.limits.dependency_depth
+                    ),
+                ),
+            };
+            self.diagnostics.push(Diagnostic::new(
+                code,
+                &key,
+                String::from("dependencies"),
+                message,
+            ));
+        }
+
+        // New positions: the flags that can run in evaluation order, then the others.
+        let mut order: Vec<u32> = graph.order(&blocks);
+        order.retain(|&at| {
+            self.flags
+                .get(at as usize)
+                .is_some_and(|flag| flag.blocked.is_none())
+        });
+        let runnable = order.len();
+        order.extend(
+            (0_u32..)
+                .zip(&self.flags)
+                .filter(|(_, flag)| flag.blocked.is_some())
+                .map(|(at, _)| at),
+        );
+        let mut moved = alloc::vec![NONE; self.flags.len()];
+        for (new, &old) in (0_u32..).zip(&order) {
+            if let Some(place) = moved.get_mut(old as usize) {
+                *place = new;
+            }
+        }
+        let moved = |old: u32| moved.get(old as usize).copied().unwrap_or(NONE);
+
+        for result in &mut self.results {
+            result.flag = self
+                .by_key
+                .get(&result.flag_key)
+                .map_or(NONE, |&old| moved(old));
+        }
+        let mut dependencies = Vec::new();
+        let mut flags = Vec::with_capacity(order.len());
+        for &old in &order {
+            let Some(flag) = self.flags.get(old as usize) else {
+                continue;
+            };
+            let start = position(dependencies.len());
+            // What cannot run is as good as absent.
+            dependencies.extend(
+                graph
+                    .dependencies
+                    .get(old as usize)
+                    .into_iter()
+                    .flatten()
+                    .map(|&old| moved(old))
+                    .filter(|&new| (new as usize) < runnable && flag.blocked.is_none()),
+            );
+            let end = position(dependencies.len());
+            flags.push(CompiledFlag {
+                key: flag.key.clone(),
+                segments: if flag.blocked.is_some() {
+                    Span::default()
+                } else {
+                    flag.segments
+                },
+                dependencies: if start == end {
+                    Span::default()
+                } else {
+                    Span { start, end }
+                },
+                blocked: flag.blocked,
+            });
+        }
+        let mut index = HashTable::with_capacity(flags.len());
+        for (at, flag) in (0_u32..).zip(&flags) {
+            let hash = |&at: &u32| {
+                flags
+                    .get(at as usize)
+                    .map_or(0, |flag: &CompiledFlag| hash_text(&flag.key))
+            };
+            index.insert_unique(hash_text(&flag.key), at, hash);
+        }
+        self.malformed.append(&mut self.diagnostics);
+        Plan {
+            runnable,
+            index,
+            flags: flags.into(),
+            segments: self.segments.into(),
+            all_of: self.all_of.into(),
+            conditions: self.conditions.into(),
+            buckets: self.buckets.into(),
+            allocations: self.allocations.into(),
+            distributions: self.distributions.into(),
+            variants: self.variants.into_items().into(),
+            paths: self.paths.into_items().into(),
+            results: self.results.into(),
+            empty: self.empty.into(),
+            dependencies: dependencies.into(),
+            options: self.options,
+            diagnostics: self.malformed.into(),
+        }
+    }
+
+    /// Which flags depend on which; a diagnostic for dependencies that are not flags.
+    fn graph(&mut self) -> Graph {
+        let mut graph = Graph {
+            dependencies: Vec::with_capacity(self.flags.len()),
+        };
+        for flag in &self.flags {
+            let mut dependencies: Vec<u32> = Vec::with_capacity(flag.dependencies.len());
+            for (index, key) in flag.dependencies.iter().enumerate() {
+                match self.by_key.get(key) {
+                    Some(&at) => dependencies.push(at),
+                    None => self.diagnostics.push(Diagnostic::new(
+                        Code::MissingDependency,
+                        &flag.key,
+                        format!("dependencies[{index}]"),
+                        format!("there is no flag `{key}`"),
+                    )),
+                }
+            }
+            graph.dependencies.push(dependencies);
+        }
+        graph
+    }
+}
+
+/// Where in a flag a condition stands.
+#[derive(Clone, Copy)]
+pub(crate) struct ConditionPlace {
+    pub(crate) segment: usize,
+    pub(crate) alternative: usize,
+    pub(crate) condition: usize,
+}
+
+impl core::fmt::Display for ConditionPlace {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(
+            f,
+            "segments[{}].conditions[{}][{}]",
+            self.segment, self.alternative, self.condition
+        )
+    }
+}
+
+/// All conditions of a flag.
+pub(crate) fn conditions(flag: &Flag) -> impl Iterator<Item = (ConditionPlace, &Condition)> {
+    flag.segments
+        .iter()
+        .enumerate()
+        .flat_map(|(segment, compiled)| {
+            compiled.conditions.iter().flatten().enumerate().flat_map(
+                move |(alternative, all_of)| {
+                    all_of.iter().enumerate().map(move |(condition, it)| {
+                        (
+                            ConditionPlace {
+                                segment,
+                                alternative,
+                                condition,
+                            },
+                            it,
+                        )
+                    })
+                },
+            )
+        })
+}
+
+/// The entries of both objects; of equal keys those of `over` stand.
+fn merge(under: Option<&Object>, over: Option<&Object>) -> Object {
+    match (under, over) {
+        (Some(under), Some(over)) if !over.is_empty() => {
+            let mut merged = under.clone();
+            merged.extend(over.iter().map(|(key, value)| (key.clone(), value.clone())));
+            merged
+        }
+        (Some(object), _) | (None, Some(object)) => object.clone(),
+        (None, None) => Object::new(),
+    }
+}
+
+/// Positions in a plan are 32 bits wide. Lists that long do not fit into memory; should one come
+/// close, its last position stands for all that follow, which no look-up finds.
+fn position(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(NONE)
+}

@@ -1,0 +1,135 @@
+//! The values of a condition as a set.
+
+use alloc::boxed::Box;
+
+use experiment_model::Text;
+use foldhash::fast::FixedState;
+use hashbrown::{HashSet, HashTable};
+use smallvec::{SmallVec, smallvec};
+
+use core::hash::BuildHasher;
+
+/// Up to this many values are compared one by one, which is faster than hashing.
+const LISTED: usize = 8;
+
+/// Tables are keyed by the plan's own texts and only looked up with texts of users, so nobody can
+/// choose collisions and a fixed seed is safe.
+const HASHER: FixedState = FixedState::with_seed(0);
+
+/// Hashes a text for the tables of a plan.
+#[inline]
+pub(crate) fn hash_text(text: &str) -> u64 {
+    // The bytes alone: the terminator that `str` adds to its hash is not needed here.
+    use core::hash::Hasher;
+    let mut hasher = HASHER.build_hasher();
+    hasher.write(text.as_bytes());
+    hasher.finish()
+}
+
+/// Distinct values in the order of the configuration, with fast membership.
+#[derive(Debug)]
+pub(crate) struct ValueSet {
+    values: Box<[Text]>,
+    /// Positions by text, for sets that are not [`LISTED`].
+    table: Option<Box<HashTable<u32>>>,
+}
+
+impl ValueSet {
+    pub(crate) fn new(values: &[Text]) -> Self {
+        let values = distinct(values);
+        let table = (values.len() > LISTED).then(|| {
+            let hash = |&at: &u32| values.get(at as usize).map_or(0, |text| hash_text(text));
+            let mut table = HashTable::with_capacity(values.len());
+            for at in 0..u32::try_from(values.len()).unwrap_or(u32::MAX) {
+                table.insert_unique(hash(&at), at, hash);
+            }
+            Box::new(table)
+        });
+        Self { values, table }
+    }
+
+    pub(crate) fn values(&self) -> &[Text] {
+        &self.values
+    }
+
+    #[inline]
+    pub(crate) fn contains(&self, text: &str) -> bool {
+        match &self.table {
+            None => self.values.iter().any(|value| value.as_str() == text),
+            Some(_) => self.position(text).is_some(),
+        }
+    }
+
+    /// Where in [`values`](Self::values) a text stands.
+    pub(crate) fn position(&self, text: &str) -> Option<usize> {
+        match &self.table {
+            None => self.values.iter().position(|value| value.as_str() == text),
+            Some(table) => {
+                let same = |&at: &u32| {
+                    self.values
+                        .get(at as usize)
+                        .is_some_and(|value| value.as_str() == text)
+                };
+                table.find(hash_text(text), same).map(|&at| at as usize)
+            }
+        }
+    }
+}
+
+/// The texts without repetitions, in order.
+fn distinct(values: &[Text]) -> Box<[Text]> {
+    if values.len() <= LISTED {
+        let mut kept: SmallVec<[Text; LISTED]> = SmallVec::new();
+        for value in values {
+            if !kept.contains(value) {
+                kept.push(value.clone());
+            }
+        }
+        return kept.into_vec().into_boxed_slice();
+    }
+    let mut seen: HashSet<&str, FixedState> =
+        HashSet::with_capacity_and_hasher(values.len(), HASHER);
+    values
+        .iter()
+        .filter(|value| seen.insert(value.as_str()))
+        .cloned()
+        .collect()
+}
+
+/// Which of the values of a set have been seen.
+pub(crate) struct Seen {
+    bits: SmallVec<[u64; 4]>,
+    count: usize,
+}
+
+impl Seen {
+    pub(crate) fn none_of(values: usize) -> Self {
+        Self {
+            bits: smallvec![0; values.div_ceil(64)],
+            count: 0,
+        }
+    }
+
+    /// Notes the value at `position`.
+    pub(crate) fn note(&mut self, position: usize) {
+        if let Some(bits) = self.bits.get_mut(position / 64) {
+            let bit = 1 << (position % 64);
+            if *bits & bit == 0 {
+                *bits |= bit;
+                self.count = self.count.saturating_add(1);
+            }
+        }
+    }
+
+    /// Whether the value at `position` has been noted.
+    pub(crate) fn has(&self, position: usize) -> bool {
+        self.bits
+            .get(position / 64)
+            .is_some_and(|bits| bits & 1 << (position % 64) != 0)
+    }
+
+    /// How many different values have been noted.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+}

@@ -1,0 +1,466 @@
+//! The one walk from a flag to its variant, watched by a visitor that usually does nothing.
+
+use alloc::{vec, vec::Vec};
+
+use experiment_model::{Value, Variant};
+use smallvec::SmallVec;
+
+use crate::{
+    bucket::slot_and_point,
+    coerce::{TextBuffer, comparison_text},
+    context::{Context, Fields, Node},
+    plan::{
+        CompiledBucket, CompiledCondition, CompiledFlag, CompiledSegment, NONE, Plan, ResultField,
+        ResultPath, Source,
+    },
+};
+
+/// Watches a walk. The default is to do nothing, which costs nothing.
+pub(crate) trait Visitor<'p> {
+    /// The walk comes to a segment.
+    fn segment(&mut self, _index: usize, _segment: &'p CompiledSegment) {}
+
+    /// A condition was compared.
+    fn condition(
+        &mut self,
+        _alternative: usize,
+        _condition: &'p CompiledCondition,
+        _node: Node<'_>,
+        _matched: bool,
+    ) {
+    }
+
+    /// The users of a segment were split.
+    fn bucket(&mut self, _bucket: &'p CompiledBucket, _split: Split<'_>) {}
+
+    /// The walk is through with a segment.
+    fn outcome(&mut self, _outcome: Outcome) {}
+}
+
+impl Visitor<'_> for () {}
+
+/// What became of a user at a bucket.
+pub(crate) struct Split<'v> {
+    /// The text that is hashed; `None` if the user has none.
+    pub(crate) value: Option<&'v str>,
+    pub(crate) hash: u32,
+    /// Position of the allocation and of the distribution in it that took the user.
+    pub(crate) taken: Option<(usize, usize)>,
+}
+
+/// What became of a user at a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The conditions do not hold.
+    NotTargeted,
+    /// They hold, but there is no variant for the user.
+    NoVariant,
+    /// The user gets this variant.
+    Variant(u32),
+}
+
+/// Where the walk reads the context.
+pub(crate) trait Slots<'c> {
+    /// What stands at a path of the plan.
+    fn node(&mut self, plan: &Plan, root: &'c Root<'c>, path: u32) -> Node<'c>;
+}
+
+/// A context together with itself as an object.
+pub(crate) struct Root<'c>(pub(crate) &'c dyn Context);
+
+impl Fields for Root<'_> {
+    fn get(&self, key: &str) -> Node<'_> {
+        self.0.get(key)
+    }
+
+    fn for_each(&self, each: &mut dyn FnMut(&str, Node<'_>)) {
+        self.0.for_each(each);
+    }
+}
+
+/// Looks every path up when it is read: best for a flag or two.
+pub(crate) struct Direct;
+
+impl<'c> Slots<'c> for Direct {
+    #[inline]
+    fn node(&mut self, plan: &Plan, root: &'c Root<'c>, path: u32) -> Node<'c> {
+        match plan.paths.get(path as usize) {
+            Some(path) if path.keys().is_empty() => Node::Object(root),
+            Some(path) => root.0.select(path),
+            None => Node::Null,
+        }
+    }
+}
+
+/// How many paths are looked up only once per user; plans with more look the others up each time.
+const CACHED_PATHS: usize = 64;
+
+/// Looks every path up once: best for all flags of a plan.
+pub(crate) struct Cached<'c>([Option<Node<'c>>; CACHED_PATHS]);
+
+impl Cached<'_> {
+    pub(crate) const fn new() -> Self {
+        Self([None; CACHED_PATHS])
+    }
+}
+
+impl<'c> Slots<'c> for Cached<'c> {
+    #[inline]
+    fn node(&mut self, plan: &Plan, root: &'c Root<'c>, path: u32) -> Node<'c> {
+        match self.0.get_mut(path as usize) {
+            Some(Some(node)) => *node,
+            Some(place) => *place.insert(Direct.node(plan, root, path)),
+            None => Direct.node(plan, root, path),
+        }
+    }
+}
+
+/// The variants that flags evaluated earlier in the same call have given.
+pub(crate) enum Results<'r> {
+    /// No flag was evaluated before.
+    None,
+    /// Flags and their variants, few.
+    Few(&'r [(u32, u32)]),
+    /// The variant of every flag, [`NONE`] where there is none.
+    All(&'r [u32]),
+}
+
+impl Results<'_> {
+    pub(crate) fn variant(&self, flag: u32) -> u32 {
+        match self {
+            Self::None => NONE,
+            Self::Few(results) => results
+                .iter()
+                .find(|(known, _)| *known == flag)
+                .map_or(NONE, |(_, variant)| *variant),
+            Self::All(results) => results.get(flag as usize).copied().unwrap_or(NONE),
+        }
+    }
+}
+
+/// One walk: a plan, a context and what was found so far.
+pub(crate) struct Walk<'p, 'c, 'r, S> {
+    pub(crate) plan: &'p Plan,
+    pub(crate) root: &'c Root<'c>,
+    pub(crate) slots: S,
+    pub(crate) results: Results<'r>,
+}
+
+impl<'p: 'c, 'c, S: Slots<'c>> Walk<'p, 'c, '_, S> {
+    /// The variant that a flag gives, as a position in [`Plan::variants`], or [`NONE`].
+    #[inline]
+    pub(crate) fn flag<V: Visitor<'p>>(&mut self, flag: &'p CompiledFlag, visitor: &mut V) -> u32 {
+        for (index, segment) in flag.segments.of(&self.plan.segments).iter().enumerate() {
+            visitor.segment(index, segment);
+            if !self.targets(segment, visitor) {
+                visitor.outcome(Outcome::NotTargeted);
+                continue;
+            }
+            let variant = match self.plan.buckets.get(segment.bucket as usize) {
+                Some(bucket) => self.split(bucket, segment.variant, visitor),
+                None => segment.variant,
+            };
+            if variant != NONE {
+                visitor.outcome(Outcome::Variant(variant));
+                return variant;
+            }
+            visitor.outcome(Outcome::NoVariant);
+        }
+        NONE
+    }
+
+    /// Whether one of the segment's lists of conditions holds in full.
+    #[inline]
+    fn targets<V: Visitor<'p>>(&mut self, segment: &'p CompiledSegment, visitor: &mut V) -> bool {
+        if segment.everyone {
+            return true;
+        }
+        let any_of = segment.any_of.of(&self.plan.all_of);
+        any_of.iter().enumerate().any(|(alternative, all_of)| {
+            all_of.of(&self.plan.conditions).iter().all(|condition| {
+                let node = self.node(condition.source);
+                let matched = condition.matcher.matches(node, &self.plan.options.limits);
+                visitor.condition(alternative, condition, node, matched);
+                matched
+            })
+        })
+    }
+
+    #[inline]
+    fn split<V: Visitor<'p>>(
+        &mut self,
+        bucket: &'p CompiledBucket,
+        otherwise: u32,
+        visitor: &mut V,
+    ) -> u32 {
+        let mut buffer = TextBuffer::new();
+        let node = self.node(bucket.source);
+        let value = comparison_text(node, &mut buffer, self.plan.options.limits.nesting);
+        let Some(value) = value.filter(|text| !text.is_empty()) else {
+            visitor.bucket(
+                bucket,
+                Split {
+                    value,
+                    hash: 0,
+                    taken: None,
+                },
+            );
+            return otherwise;
+        };
+        let hash = bucket.hash.of(value);
+        let (slot, point) = slot_and_point(hash);
+        for (at, allocation) in bucket
+            .allocations
+            .of(&self.plan.allocations)
+            .iter()
+            .enumerate()
+        {
+            if !allocation.slots.contains(&slot) {
+                continue;
+            }
+            let distributions = allocation.distributions.of(&self.plan.distributions);
+            for (index, distribution) in distributions.iter().enumerate() {
+                if distribution.points.contains(&point) {
+                    let taken = Some((at, index));
+                    visitor.bucket(
+                        bucket,
+                        Split {
+                            value: Some(value),
+                            hash,
+                            taken,
+                        },
+                    );
+                    return distribution.variant;
+                }
+            }
+        }
+        visitor.bucket(
+            bucket,
+            Split {
+                value: Some(value),
+                hash,
+                taken: None,
+            },
+        );
+        otherwise
+    }
+
+    #[inline]
+    fn node(&mut self, source: Source) -> Node<'c> {
+        match source {
+            Source::Context(path) => self.slots.node(self.plan, self.root, path),
+            Source::Result(result) => self.result(result),
+            Source::Nothing(_) => Node::Null,
+        }
+    }
+
+    fn result(&self, result: u32) -> Node<'c> {
+        let plan: &'p Plan = self.plan;
+        let Some(path) = plan.results.get(result as usize) else {
+            return Node::Null;
+        };
+        let variant = self.results.variant(path.flag);
+        plan.variants
+            .get(variant as usize)
+            .map_or(Node::Null, |variant| field(variant, path))
+    }
+}
+
+/// What a condition reads of a variant: its key, value or metadata. The payload cannot be selected.
+fn field<'p>(variant: &'p Variant, path: &'p ResultPath) -> Node<'p> {
+    let node = match path.field {
+        ResultField::Key => Node::from(variant.key.as_ref()),
+        ResultField::Value => Node::from(
+            variant
+                .value
+                .as_ref()
+                .filter(|value| *value != &Value::Null),
+        ),
+        ResultField::Metadata => variant
+            .metadata
+            .as_ref()
+            .map_or(Node::Null, |metadata| Node::Object(metadata)),
+    };
+    node.descend(&path.rest)
+}
+
+/// The variant that one flag gives when it is asked alone.
+#[inline]
+pub(crate) fn variant_of<'p>(
+    plan: &'p Plan,
+    context: &dyn Context,
+    at: u32,
+    flag: &'p CompiledFlag,
+) -> Option<&'p Variant> {
+    let root = Root(context);
+    let variant = if flag.dependencies == crate::plan::Span::default() {
+        Walk {
+            plan,
+            root: &root,
+            slots: Direct,
+            results: Results::None,
+        }
+        .flag(flag, &mut ())
+    } else {
+        with_results(plan, &root, at, |results| {
+            Walk {
+                plan,
+                root: &root,
+                slots: Direct,
+                results,
+            }
+            .flag(flag, &mut ())
+        })
+    };
+    plan.variants.get(variant as usize)
+}
+
+/// Evaluates what a flag depends on and hands the results to `then`.
+pub(crate) fn with_results<R>(
+    plan: &Plan,
+    root: &Root<'_>,
+    at: u32,
+    then: impl FnOnce(Results<'_>) -> R,
+) -> R {
+    /// Up to this many results are kept on the stack.
+    const FEW: usize = 16;
+
+    let order = plan.order(&[at]);
+    let Some((_, before)) = order.split_last() else {
+        return then(Results::None);
+    };
+    if before.len() > FEW {
+        let mut results = vec![NONE; plan.flags.len()];
+        for &dependency in before {
+            let walk = Walk {
+                plan,
+                root,
+                slots: Direct,
+                results: Results::All(&results),
+            };
+            let variant = walk.variant(dependency);
+            if let Some(place) = results.get_mut(dependency as usize) {
+                *place = variant;
+            }
+        }
+        return then(Results::All(&results));
+    }
+    let mut results: SmallVec<[(u32, u32); FEW]> = SmallVec::new();
+    for &dependency in before {
+        let walk = Walk {
+            plan,
+            root,
+            slots: Direct,
+            results: Results::Few(&results),
+        };
+        let variant = walk.variant(dependency);
+        results.push((dependency, variant));
+    }
+    then(Results::Few(&results))
+}
+
+impl<'p: 'c, 'c, S: Slots<'c>> Walk<'p, 'c, '_, S> {
+    /// The variant of the flag at a position, or [`NONE`].
+    fn variant(mut self, at: u32) -> u32 {
+        let plan: &'p Plan = self.plan;
+        plan.flags
+            .get(at as usize)
+            .map_or(NONE, |flag| self.flag(flag, &mut ()))
+    }
+}
+
+/// Which flags have been placed: a bit per flag, on the stack for up to 512 flags.
+struct Placed(SmallVec<[u64; 8]>);
+
+impl Placed {
+    fn none_of(flags: usize) -> Self {
+        Self(SmallVec::from_elem(0, flags.div_ceil(64)))
+    }
+
+    /// Marks a flag and answers whether it was marked before.
+    fn mark(&mut self, flag: u32) -> bool {
+        match self.0.get_mut(flag as usize / 64) {
+            Some(bits) => {
+                let bit = 1 << (flag % 64);
+                let was = *bits & bit != 0;
+                *bits |= bit;
+                was
+            }
+            None => true,
+        }
+    }
+}
+
+impl Plan {
+    /// The flags to evaluate for `starts`, each behind those it depends on: depth first, in the
+    /// order of the starts and of the dependencies, as the canonical engine sorts them.
+    pub(crate) fn order(&self, starts: &[u32]) -> SmallVec<[u32; 17]> {
+        let mut order = SmallVec::new();
+        let mut placed = Placed::none_of(self.flags.len());
+        // A flag on the way, and how many of its dependencies were looked at. There are no cycles
+        // among runnable flags, so a flag that is marked but not yet in the order is never met.
+        let mut way: SmallVec<[(u32, usize); 16]> = SmallVec::new();
+        for &start in starts {
+            if self.is_runnable(start) && !placed.mark(start) {
+                way.push((start, 0));
+            }
+            while let Some((flag, looked_at)) = way.last_mut() {
+                let dependencies = self
+                    .flags
+                    .get(*flag as usize)
+                    .map_or(&[][..], |flag| flag.dependencies.of(&self.dependencies));
+                match dependencies.get(*looked_at) {
+                    Some(&dependency) => {
+                        *looked_at = looked_at.saturating_add(1);
+                        if !placed.mark(dependency) {
+                            way.push((dependency, 0));
+                        }
+                    }
+                    None => {
+                        order.push(*flag);
+                        way.pop();
+                    }
+                }
+            }
+        }
+        order
+    }
+
+    fn is_runnable(&self, flag: u32) -> bool {
+        (flag as usize) < self.runnable
+    }
+}
+
+/// The variants of all flags of a plan by position, when evaluated one after the other.
+pub(crate) fn evaluate_in_order<'p, F: FnMut(u32, u32)>(
+    plan: &'p Plan,
+    context: &dyn Context,
+    order: impl Iterator<Item = u32>,
+    results: &mut Vec<u32>,
+    mut each: F,
+) {
+    let root = Root(context);
+    let mut slots = Cached::new();
+    let reads_results = !plan.results.is_empty();
+    results.clear();
+    if reads_results {
+        results.resize(plan.flags.len(), NONE);
+    }
+    for at in order {
+        let Some(flag): Option<&'p CompiledFlag> = plan.flags.get(at as usize) else {
+            continue;
+        };
+        let mut walk = Walk {
+            plan,
+            root: &root,
+            slots,
+            results: Results::All(results),
+        };
+        let variant = walk.flag(flag, &mut ());
+        slots = walk.slots;
+        if let Some(place) = results.get_mut(at as usize) {
+            *place = variant;
+        }
+        each(at, variant);
+    }
+}

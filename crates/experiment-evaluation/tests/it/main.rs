@@ -1,0 +1,3 @@
+//! Integration tests of the evaluation crate, in one binary.
+
+mod conformance;
