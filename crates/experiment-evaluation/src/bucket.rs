@@ -45,40 +45,47 @@ impl SaltedHash {
     #[inline]
     pub(crate) fn of(&self, value: &str) -> u32 {
         let bytes = value.as_bytes();
-        let shift = 8 * u32::from(self.carried & 3);
-        let (head, rest) = bytes
-            .split_at_checked(4 - usize::from(self.carried & 3))
-            .unwrap_or((bytes, &[]));
-        let mut state = self.state;
-        let mut carry = self.carry;
-        let mut carried = usize::from(self.carried);
-        for (at, &byte) in head.iter().enumerate() {
-            carry |= u32::from(byte) << ((shift + 8 * (at as u32 & 3)) & 31);
-        }
-        carried = carried.wrapping_add(head.len());
-        if carried == 4 {
-            state = mix(state, carry);
-            let blocks = rest.chunks_exact(4);
-            let tail = blocks.remainder();
-            for block in blocks {
-                if let &[a, b, c, d] = block {
-                    state = mix(state, u32::from_le_bytes([a, b, c, d]));
-                }
-            }
-            carry = match *tail {
-                [a, b, c] => u32::from_le_bytes([a, b, c, 0]),
-                [a, b] => u32::from_le_bytes([a, b, 0, 0]),
-                [a] => u32::from(a),
-                _ => 0,
-            };
-            carried = tail.len();
-        }
-        if carried > 0 {
-            state ^= scramble(carry);
-        }
         // Lengths are taken modulo 2^32 by the 32-bit hash.
         #[allow(clippy::cast_possible_truncation, reason = "modulo 2^32 as specified")]
-        finish(state ^ self.length.wrapping_add(bytes.len() as u32))
+        let length = self.length.wrapping_add(bytes.len() as u32);
+        let carried = usize::from(self.carried & 3);
+        let shift = 8 * u32::from(self.carried & 3);
+        let mut state = self.state;
+        let tail = match bytes.first_chunk() {
+            Some(first) => {
+                state = mix(state, self.carry | u32::from_le_bytes(*first) << shift);
+                let mut rest = bytes.get(4 - carried..).unwrap_or_default();
+                while let Some((block, behind)) = rest.split_first_chunk() {
+                    state = mix(state, u32::from_le_bytes(*block));
+                    rest = behind;
+                }
+                little_endian(rest)
+            }
+            None => {
+                // Up to six bytes: the carry and at most three of the value.
+                let whole = u64::from(self.carry) | u64::from(little_endian(bytes)) << shift;
+                #[allow(clippy::cast_possible_truncation, reason = "the two halves of 64 bits")]
+                let (low, high) = (whole as u32, (whole >> 32) as u32);
+                if carried.wrapping_add(bytes.len()) < 4 {
+                    low
+                } else {
+                    state = mix(state, low);
+                    high
+                }
+            }
+        };
+        // An empty tail is zero, which scrambles to zero and changes nothing.
+        finish(state ^ scramble(tail) ^ length)
+    }
+}
+
+/// Up to three bytes as a number.
+fn little_endian(bytes: &[u8]) -> u32 {
+    match *bytes {
+        [a, b, c] => u32::from_le_bytes([a, b, c, 0]),
+        [a, b] => u32::from_le_bytes([a, b, 0, 0]),
+        [a] => u32::from(a),
+        _ => 0,
     }
 }
 

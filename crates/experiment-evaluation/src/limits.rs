@@ -52,7 +52,7 @@ impl Limits {
     /// Default of [`pattern_size`](Limits::pattern_size).
     pub const PATTERN_SIZE: usize = crate::pattern::DEFAULT_SIZE_LIMIT;
     /// Default of [`pattern_steps`](Limits::pattern_steps): 100,000, some milliseconds.
-    pub const PATTERN_STEPS: usize = 100_000;
+    pub const PATTERN_STEPS: usize = crate::pattern::DEFAULT_STEP_LIMIT;
     /// Default of [`text_length`](Limits::text_length): 1 MiB.
     pub const TEXT_LENGTH: usize = 1 << 20;
     /// Default of [`nesting`](Limits::nesting): 128, the depth to which JSON is read.

@@ -104,7 +104,7 @@ impl Cached<'_> {
     }
 }
 
-impl<'c> Slots<'c> for Cached<'c> {
+impl<'c> Slots<'c> for &mut Cached<'c> {
     #[inline]
     fn node(&mut self, plan: &Plan, root: &'c Root<'c>, path: u32) -> Node<'c> {
         match self.0.get_mut(path as usize) {
@@ -440,7 +440,7 @@ pub(crate) fn evaluate_in_order<'p, F: FnMut(u32, u32)>(
     mut each: F,
 ) {
     let root = Root(context);
-    let mut slots = Cached::new();
+    let mut cached = Cached::new();
     let reads_results = !plan.results.is_empty();
     results.clear();
     if reads_results {
@@ -450,14 +450,14 @@ pub(crate) fn evaluate_in_order<'p, F: FnMut(u32, u32)>(
         let Some(flag): Option<&'p CompiledFlag> = plan.flags.get(at as usize) else {
             continue;
         };
-        let mut walk = Walk {
+        let slots = &mut cached;
+        let variant = Walk {
             plan,
             root: &root,
             slots,
             results: Results::All(results),
-        };
-        let variant = walk.flag(flag, &mut ());
-        slots = walk.slots;
+        }
+        .flag(flag, &mut ());
         if let Some(place) = results.get_mut(at as usize) {
             *place = variant;
         }

@@ -69,6 +69,7 @@ impl Translator {
         }
         if captures {
             self.groups = self.groups.saturating_add(1);
+            self.open_groups.push(self.groups);
             // Captures cost memory and time, and only a back-reference asks for them.
             self.text.push_str(if self.engine == Engine::Linear {
                 "(?:"
@@ -83,6 +84,9 @@ impl Translator {
         self.text.push(')');
         self.reader.flags = flags;
         self.leave();
+        if captures {
+            self.open_groups.pop();
+        }
         if look_behind && piece.longest.is_none() {
             return Err(PatternError::invalid(
                 "look-behind without an obvious end",

@@ -1,4 +1,4 @@
-use alloc::{borrow::Cow, collections::BTreeMap, string::String};
+use alloc::{borrow::Cow, collections::BTreeMap, string::String, vec::Vec};
 
 use super::{
     PatternError, RegexMatching,
@@ -11,8 +11,8 @@ use super::{
     set::Set,
 };
 
-/// How deep groups, classes and the operators in classes may nest. Java has no such limit; the
-/// deepest pattern seen in a flag has 4 levels.
+/// How deep groups, classes and the operators in classes may nest. Java has no such limit,
+/// but this parser recurses, and must not run out of stack on any pattern.
 pub(super) const NESTING_LIMIT: usize = 64;
 
 /// What will run the translated pattern.
@@ -61,6 +61,7 @@ pub(super) fn translate(
         text: String::with_capacity(source.len().saturating_add(16)),
         depth: 0,
         groups: 0,
+        open_groups: Vec::new(),
         names: BTreeMap::new(),
         unsupported: None,
         backtracking: None,
@@ -102,6 +103,8 @@ pub(super) struct Translator {
     pub(super) text: String,
     depth: usize,
     pub(super) groups: usize,
+    /// Numbers of the capturing groups around the position.
+    pub(super) open_groups: Vec<usize>,
     pub(super) names: BTreeMap<String, usize>,
     /// The first construct that no engine here runs.
     unsupported: Option<Cow<'static, str>>,

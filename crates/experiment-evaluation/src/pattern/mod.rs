@@ -14,6 +14,7 @@
 //!   `\n` and `\r` end lines.
 //! - `\b` is ASCII, as in Java 19 and later.
 //! - `\R` under a quantifier may take `\r\n` apart.
+//! - A group may match the empty text and still be repeated; Java ends a counted repetition there.
 //! - Under `(?iu)`, a class with both characters and properties folds the properties too.
 //! - With `lookaround`, a group keeps nothing from an alternative that was given up, and a
 //!   look-behind may be accepted although Java sees no end to it.
@@ -56,8 +57,8 @@ pub enum RegexMatching {
 
 /// Bytes that the compiled form of one pattern may take. Default: 256 KiB.
 ///
-/// Of the patterns in the conformance data, `\p{L}\p{L}` needs most, 86 kB (one `\p{L}` is 43 kB, one
-/// literal character 32 to 72 bytes); the largest seen in a real flag needs less than 4 kB.
+/// Of the patterns in the conformance data, `\p{L}\p{L}` needs most, 86 kB: one `\p{L}` is 43 kB, one
+/// literal character 32 to 72 bytes. Patterns without properties or large counts stay below 4 kB.
 pub(crate) const DEFAULT_SIZE_LIMIT: usize = 256 * 1024;
 
 /// Steps that a pattern with look-around or back-references may take on one text. Default: 100,000.
@@ -67,7 +68,7 @@ pub(crate) const DEFAULT_STEP_LIMIT: usize = 100_000;
 ///
 /// The lazy automaton of the regex crate keeps its states in a cache that every thread has for
 /// every pattern it matched, 2 MiB each if nothing is said: a plan with a thousand patterns on 64
-/// threads could hold 128 GiB. A small cache costs time on long texts only, and property values
+/// threads could hold 125 GiB. A small cache costs time on long texts only, and property values
 /// are short.
 const CACHE_LIMIT: usize = 128 * 1024;
 
@@ -77,7 +78,7 @@ const EMITTED_NESTING_LIMIT: u32 = 512;
 /// Why a pattern cannot be run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum PatternError {
+pub(crate) enum PatternError {
     /// Java rejects the pattern.
     #[error("invalid pattern at byte `{offset}`: {reason}")]
     Invalid {

@@ -41,6 +41,10 @@ impl Translator {
             }
             Place::Backreference(number) => {
                 self.needs_backtracking("back-reference");
+                if self.open_groups.contains(&number) {
+                    // Java sees the last round of the group, fancy-regex half of this one.
+                    self.note_unsupported("back-reference to the group it stands in");
+                }
                 if number > self.groups {
                     // A group that is not there never took part in the match.
                     Set::empty().write(&mut self.text);
