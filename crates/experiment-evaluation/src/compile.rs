@@ -19,8 +19,8 @@ use crate::{
     order::Graph,
     pattern::{Pattern, PatternError},
     plan::{
-        Blocked, CompiledAllocation, CompiledBucket, CompiledCondition, CompiledDistribution,
-        CompiledFlag, CompiledSegment, NONE, Plan, ResultField, ResultPath, Source, Span,
+        Blocked, CompiledBucket, CompiledCondition, CompiledDistribution, CompiledFlag,
+        CompiledSegment, NONE, Plan, ResultField, ResultPath, Source, Span,
     },
     values::hash_text,
 };
@@ -34,10 +34,8 @@ pub(crate) struct Builder {
     flags: Vec<Pending>,
     by_key: HashMap<Text, u32>,
     segments: Vec<CompiledSegment>,
-    all_of: Vec<Span>,
     conditions: Vec<CompiledCondition>,
     buckets: Vec<CompiledBucket>,
-    allocations: Vec<CompiledAllocation>,
     distributions: Vec<CompiledDistribution>,
     variants: Interned<Variant>,
     paths: Interned<Path>,
@@ -62,10 +60,8 @@ impl Builder {
             flags: Vec::new(),
             by_key: HashMap::new(),
             segments: Vec::new(),
-            all_of: Vec::new(),
             conditions: Vec::new(),
             buckets: Vec::new(),
-            allocations: Vec::new(),
             distributions: Vec::new(),
             variants: Interned::new(),
             paths: Interned::new(),
@@ -145,29 +141,27 @@ impl Builder {
     }
 
     fn segment(&mut self, flag: &Flag, index: usize, segment: &Segment) -> CompiledSegment {
-        let mut all_of = Vec::new();
+        let start = position(self.conditions.len());
         for (alternative, conditions) in segment.conditions.iter().flatten().enumerate() {
-            let start = position(self.conditions.len());
             for (at, condition) in conditions.iter().enumerate() {
                 let place = ConditionPlace {
                     segment: index,
                     alternative,
                     condition: at,
                 };
-                let compiled = self.condition(flag, place, condition);
+                let ends = at.checked_add(1) == Some(conditions.len());
+                let compiled = self.condition(flag, place, condition, ends);
                 self.conditions.push(compiled);
             }
-            all_of.push(Span {
-                start,
-                end: position(self.conditions.len()),
-            });
         }
-        let start = position(self.all_of.len());
-        self.all_of.append(&mut all_of);
-        let any_of = Span {
+        let conditions = Span {
             start,
-            end: position(self.all_of.len()),
+            end: position(self.conditions.len()),
         };
+        let everyone = segment
+            .conditions
+            .as_ref()
+            .is_none_or(|alternatives| alternatives.iter().any(Vec::is_empty));
 
         let merged = merge(flag.metadata.as_ref(), segment.metadata.as_ref());
         let variant = segment.variant.as_ref().map_or(NONE, |key| {
@@ -188,8 +182,8 @@ impl Builder {
         };
         CompiledSegment {
             name,
-            any_of,
-            everyone: segment.conditions.is_none(),
+            conditions,
+            everyone,
             bucket,
             variant,
         }
@@ -235,20 +229,19 @@ impl Builder {
         bucket: &Bucket,
         merged: &Object,
     ) -> CompiledBucket {
-        let mut allocations = Vec::with_capacity(bucket.allocations.len());
+        let start = position(self.distributions.len());
         for (at, allocation) in bucket.allocations.iter().enumerate() {
-            allocations.push(self.allocation(flag, index, at, allocation, merged));
+            self.allocation(flag, index, at, allocation, merged);
         }
-        let start = position(self.allocations.len());
-        self.allocations.append(&mut allocations);
+        let distributions = Span {
+            start,
+            end: position(self.distributions.len()),
+        };
         CompiledBucket {
             source: self.source(&bucket.selector),
             salt: bucket.salt.clone(),
             hash: SaltedHash::new(&bucket.salt),
-            allocations: Span {
-                start,
-                end: position(self.allocations.len()),
-            },
+            distributions,
         }
     }
 
@@ -259,24 +252,22 @@ impl Builder {
         at: usize,
         allocation: &Allocation,
         merged: &Object,
-    ) -> CompiledAllocation {
+    ) {
         let path = |rest: &str| format!("segments[{index}].bucket.allocations[{at}]{rest}");
+        let place = |position: usize| u16::try_from(position).unwrap_or(u16::MAX);
         let slots = self.range(flag, &allocation.range, || path(".range"));
-        let start = position(self.distributions.len());
         for (n, distribution) in allocation.distributions.iter().enumerate() {
             let path = |field: &str| path(&format!(".distributions[{n}].{field}"));
             let points = self.range(flag, &distribution.range, || path("range"));
             let variant = self.variant(flag, &distribution.variant, merged, || path("variant"));
-            self.distributions
-                .push(CompiledDistribution { points, variant });
-        }
-        let distributions = Span {
-            start,
-            end: position(self.distributions.len()),
-        };
-        CompiledAllocation {
-            slots,
-            distributions,
+            let place = (place(at), place(n));
+            let slots = slots.clone();
+            self.distributions.push(CompiledDistribution {
+                slots,
+                points,
+                variant,
+                place,
+            });
         }
     }
 
@@ -301,6 +292,7 @@ impl Builder {
         flag: &Flag,
         place: ConditionPlace,
         condition: &Condition,
+        ends: bool,
     ) -> CompiledCondition {
         if let Operator::Unknown(text) = &condition.operator {
             let message = format!("unknown operator `{text}`");
@@ -320,6 +312,7 @@ impl Builder {
         };
         CompiledCondition {
             source: self.source(&condition.selector),
+            ends,
             matcher: Matcher::new(&condition.operator, &condition.values, patterns),
         }
     }
@@ -355,6 +348,7 @@ impl Builder {
     fn source(&mut self, selector: &Selector) -> Source {
         let keys = selector.0.as_slice();
         match keys {
+            [root] if root == "context" => Source::WholeContext,
             [root, path @ ..] if root == "context" => {
                 let same = |known: &Path| known.keys() == path;
                 Source::Context(
@@ -515,10 +509,8 @@ impl Builder {
             index,
             flags: flags.into(),
             segments: self.segments.into(),
-            all_of: self.all_of.into(),
             conditions: self.conditions.into(),
             buckets: self.buckets.into(),
-            allocations: self.allocations.into(),
             distributions: self.distributions.into(),
             variants: self.variants.into_items().into(),
             paths: self.paths.into_items().into(),

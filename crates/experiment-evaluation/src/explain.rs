@@ -13,8 +13,8 @@ use crate::{
     bucket::slot_and_point,
     context::{Context, Node},
     plan::{
-        Blocked, CompiledBucket, CompiledCondition, CompiledFlag, CompiledSegment, Plan,
-        ResultField, Source,
+        Blocked, CompiledBucket, CompiledCondition, CompiledDistribution, CompiledFlag,
+        CompiledSegment, Plan, ResultField, Source,
     },
     walk::{Direct, Outcome, Root, Split, Visitor, Walk, with_results},
 };
@@ -135,7 +135,7 @@ pub struct BucketStep<'p> {
     bucket: &'p CompiledBucket,
     value: Option<Text>,
     hash: u32,
-    taken: Option<(usize, usize)>,
+    taken: Option<&'p CompiledDistribution>,
 }
 
 impl<'p> Explanation<'p> {
@@ -260,7 +260,7 @@ impl<'p> Visitor<'p> for Explanation<'p> {
         }
     }
 
-    fn bucket(&mut self, bucket: &'p CompiledBucket, split: Split<'_>) {
+    fn bucket(&mut self, bucket: &'p CompiledBucket, split: Split<'p, '_>) {
         if let Some(segment) = self.segments.last_mut() {
             segment.bucket = Some(BucketStep {
                 plan: self.plan,
@@ -415,23 +415,14 @@ impl<'p> BucketStep<'p> {
 
     /// Position of the allocation that took the user, and the slots it covers.
     pub fn allocation(&self) -> Option<(usize, Range<u32>)> {
-        let (allocation, _) = self.taken?;
-        let allocations = self.bucket.allocations.of(&self.plan.allocations);
-        Some((allocation, allocations.get(allocation)?.slots.clone()))
+        self.taken
+            .map(|taken| (usize::from(taken.place.0), taken.slots.clone()))
     }
 
     /// Position of the distribution that took the user, and the points it covers.
     pub fn distribution(&self) -> Option<(usize, Range<u32>)> {
-        let (allocation, distribution) = self.taken?;
-        let allocations = self.bucket.allocations.of(&self.plan.allocations);
-        let distributions = allocations
-            .get(allocation)?
-            .distributions
-            .of(&self.plan.distributions);
-        Some((
-            distribution,
-            distributions.get(distribution)?.points.clone(),
-        ))
+        self.taken
+            .map(|taken| (usize::from(taken.place.1), taken.points.clone()))
     }
 }
 
@@ -449,6 +440,7 @@ fn selector(plan: &Plan, source: Source) -> Selector {
                     .cloned(),
             );
         }
+        Source::WholeContext => keys.push(Text::new("context")),
         Source::Result(result) => {
             if let Some(path) = plan.results.get(result as usize) {
                 let field = match path.field {
@@ -615,7 +607,7 @@ impl fmt::Debug for ConditionStep<'_> {
 impl fmt::Debug for BucketStep<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BucketStep")
-            .field("taken", &self.taken)
+            .field("taken", &self.taken.is_some())
             .finish_non_exhaustive()
     }
 }

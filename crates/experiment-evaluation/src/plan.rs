@@ -56,10 +56,8 @@ pub struct Plan {
     pub(crate) runnable: usize,
     pub(crate) index: HashTable<u32>,
     pub(crate) segments: Box<[CompiledSegment]>,
-    pub(crate) all_of: Box<[Span]>,
     pub(crate) conditions: Box<[CompiledCondition]>,
     pub(crate) buckets: Box<[CompiledBucket]>,
-    pub(crate) allocations: Box<[CompiledAllocation]>,
     pub(crate) distributions: Box<[CompiledDistribution]>,
     pub(crate) variants: Box<[Variant]>,
     pub(crate) paths: Box<[Path]>,
@@ -81,6 +79,10 @@ pub(crate) struct Span {
 impl Span {
     pub(crate) fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.start == self.end
     }
 
     /// The items of `list` in this span.
@@ -114,9 +116,9 @@ pub(crate) enum Blocked {
 
 pub(crate) struct CompiledSegment {
     pub(crate) name: Option<Text>,
-    /// One list of conditions per alternative, in [`Plan::all_of`].
-    pub(crate) any_of: Span,
-    /// There are no conditions at all.
+    /// The alternatives, one behind the other.
+    pub(crate) conditions: Span,
+    /// There are no conditions, or there is an alternative without conditions.
     pub(crate) everyone: bool,
     /// In [`Plan::buckets`].
     pub(crate) bucket: u32,
@@ -126,6 +128,8 @@ pub(crate) struct CompiledSegment {
 
 pub(crate) struct CompiledCondition {
     pub(crate) source: Source,
+    /// It is the last of its alternative.
+    pub(crate) ends: bool,
     pub(crate) matcher: Matcher,
 }
 
@@ -134,6 +138,8 @@ pub(crate) struct CompiledCondition {
 pub(crate) enum Source {
     /// From the context, by a path of [`Plan::paths`].
     Context(u32),
+    /// The context as a whole.
+    WholeContext,
     /// From the result of a flag, by an entry of [`Plan::results`].
     Result(u32),
     /// Nothing: a selector that selects nothing, an entry of [`Plan::empty`].
@@ -162,18 +168,19 @@ pub(crate) struct CompiledBucket {
     pub(crate) source: Source,
     pub(crate) salt: Text,
     pub(crate) hash: SaltedHash,
-    pub(crate) allocations: Span,
-}
-
-pub(crate) struct CompiledAllocation {
-    pub(crate) slots: Range<u32>,
+    /// The distributions of all allocations, one behind the other.
     pub(crate) distributions: Span,
 }
 
+/// A distribution together with the slots of its allocation.
 pub(crate) struct CompiledDistribution {
+    pub(crate) slots: Range<u32>,
     pub(crate) points: Range<u32>,
     /// In [`Plan::variants`]; [`NONE`] if the flag has no such variant.
     pub(crate) variant: u32,
+    /// Position of the allocation in the bucket, and of the distribution in that; beyond 65,535 they
+    /// are only shown wrong.
+    pub(crate) place: (u16, u16),
 }
 
 /// A flag of a plan, found once and evaluated without looking its key up.

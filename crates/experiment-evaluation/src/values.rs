@@ -55,7 +55,7 @@ impl ValueSet {
     #[inline]
     pub(crate) fn contains(&self, text: &str) -> bool {
         match &self.table {
-            None => self.values.iter().any(|value| value.as_str() == text),
+            None => self.values.iter().any(|value| *value == *text),
             Some(_) => self.position(text).is_some(),
         }
     }
@@ -63,12 +63,12 @@ impl ValueSet {
     /// Where in [`values`](Self::values) a text stands.
     pub(crate) fn position(&self, text: &str) -> Option<usize> {
         match &self.table {
-            None => self.values.iter().position(|value| value.as_str() == text),
+            None => self.values.iter().position(|value| *value == *text),
             Some(table) => {
                 let same = |&at: &u32| {
                     self.values
                         .get(at as usize)
-                        .is_some_and(|value| value.as_str() == text)
+                        .is_some_and(|value| *value == *text)
                 };
                 table.find(hash_text(text), same).map(|&at| at as usize)
             }

@@ -10,8 +10,8 @@ use crate::{
     coerce::{TextBuffer, comparison_text},
     context::{Context, Fields, Node},
     plan::{
-        CompiledBucket, CompiledCondition, CompiledFlag, CompiledSegment, NONE, Plan, ResultField,
-        ResultPath, Source,
+        CompiledBucket, CompiledCondition, CompiledDistribution, CompiledFlag, CompiledSegment,
+        NONE, Plan, ResultField, ResultPath, Source,
     },
 };
 
@@ -31,7 +31,7 @@ pub(crate) trait Visitor<'p> {
     }
 
     /// The users of a segment were split.
-    fn bucket(&mut self, _bucket: &'p CompiledBucket, _split: Split<'_>) {}
+    fn bucket(&mut self, _bucket: &'p CompiledBucket, _split: Split<'p, '_>) {}
 
     /// The walk is through with a segment.
     fn outcome(&mut self, _outcome: Outcome) {}
@@ -40,12 +40,12 @@ pub(crate) trait Visitor<'p> {
 impl Visitor<'_> for () {}
 
 /// What became of a user at a bucket.
-pub(crate) struct Split<'v> {
+pub(crate) struct Split<'p, 'v> {
     /// The text that is hashed; `None` if the user has none.
     pub(crate) value: Option<&'v str>,
     pub(crate) hash: u32,
-    /// Position of the allocation and of the distribution in it that took the user.
-    pub(crate) taken: Option<(usize, usize)>,
+    /// The distribution that took the user.
+    pub(crate) taken: Option<&'p CompiledDistribution>,
 }
 
 /// What became of a user at a segment.
@@ -62,7 +62,7 @@ pub(crate) enum Outcome {
 /// Where the walk reads the context.
 pub(crate) trait Slots<'c> {
     /// What stands at a path of the plan.
-    fn node(&mut self, plan: &Plan, root: &'c Root<'c>, path: u32) -> Node<'c>;
+    fn node(&mut self, plan: &Plan, context: &'c dyn Context, path: u32) -> Node<'c>;
 }
 
 /// A context together with itself as an object.
@@ -83,12 +83,10 @@ pub(crate) struct Direct;
 
 impl<'c> Slots<'c> for Direct {
     #[inline]
-    fn node(&mut self, plan: &Plan, root: &'c Root<'c>, path: u32) -> Node<'c> {
-        match plan.paths.get(path as usize) {
-            Some(path) if path.keys().is_empty() => Node::Object(root),
-            Some(path) => root.0.select(path),
-            None => Node::Null,
-        }
+    fn node(&mut self, plan: &Plan, context: &'c dyn Context, path: u32) -> Node<'c> {
+        plan.paths
+            .get(path as usize)
+            .map_or(Node::Null, |path| context.select(path))
     }
 }
 
@@ -106,11 +104,11 @@ impl Cached<'_> {
 
 impl<'c> Slots<'c> for &mut Cached<'c> {
     #[inline]
-    fn node(&mut self, plan: &Plan, root: &'c Root<'c>, path: u32) -> Node<'c> {
+    fn node(&mut self, plan: &Plan, context: &'c dyn Context, path: u32) -> Node<'c> {
         match self.0.get_mut(path as usize) {
             Some(Some(node)) => *node,
-            Some(place) => *place.insert(Direct.node(plan, root, path)),
-            None => Direct.node(plan, root, path),
+            Some(place) => *place.insert(Direct.node(plan, context, path)),
+            None => Direct.node(plan, context, path),
         }
     }
 }
@@ -175,15 +173,22 @@ impl<'p: 'c, 'c, S: Slots<'c>> Walk<'p, 'c, '_, S> {
         if segment.everyone {
             return true;
         }
-        let any_of = segment.any_of.of(&self.plan.all_of);
-        any_of.iter().enumerate().any(|(alternative, all_of)| {
-            all_of.of(&self.plan.conditions).iter().all(|condition| {
+        let (mut alternative, mut holds) = (0_usize, true);
+        for condition in segment.conditions.of(&self.plan.conditions) {
+            if holds {
                 let node = self.node(condition.source);
-                let matched = condition.matcher.matches(node, &self.plan.options.limits);
-                visitor.condition(alternative, condition, node, matched);
-                matched
-            })
-        })
+                holds = condition.matcher.matches(node, &self.plan.options.limits);
+                visitor.condition(alternative, condition, node, holds);
+            }
+            if condition.ends {
+                if holds {
+                    return true;
+                }
+                holds = true;
+                alternative = alternative.wrapping_add(1);
+            }
+        }
+        false
     }
 
     #[inline]
@@ -193,10 +198,26 @@ impl<'p: 'c, 'c, S: Slots<'c>> Walk<'p, 'c, '_, S> {
         otherwise: u32,
         visitor: &mut V,
     ) -> u32 {
-        let mut buffer = TextBuffer::new();
-        let node = self.node(bucket.source);
-        let value = comparison_text(node, &mut buffer, self.plan.options.limits.nesting);
-        let Some(value) = value.filter(|text| !text.is_empty()) else {
+        match self.node(bucket.source) {
+            Node::Text(text) => self.split_text(bucket, Some(text), otherwise, visitor),
+            node => {
+                let mut buffer = TextBuffer::new();
+                let nesting = self.plan.options.limits.nesting;
+                let text = comparison_text(node, &mut buffer, nesting);
+                self.split_text(bucket, text, otherwise, visitor)
+            }
+        }
+    }
+
+    #[inline]
+    fn split_text<V: Visitor<'p>>(
+        &mut self,
+        bucket: &'p CompiledBucket,
+        value: Option<&str>,
+        otherwise: u32,
+        visitor: &mut V,
+    ) -> u32 {
+        let Some(text) = value.filter(|text| !text.is_empty()) else {
             visitor.bucket(
                 bucket,
                 Split {
@@ -207,48 +228,22 @@ impl<'p: 'c, 'c, S: Slots<'c>> Walk<'p, 'c, '_, S> {
             );
             return otherwise;
         };
-        let hash = bucket.hash.of(value);
+        let hash = bucket.hash.of(text);
         let (slot, point) = slot_and_point(hash);
-        for (at, allocation) in bucket
-            .allocations
-            .of(&self.plan.allocations)
+        // A user whom no distribution of an allocation takes goes on to the next allocation.
+        let distributions = bucket.distributions.of(&self.plan.distributions);
+        let taken = distributions
             .iter()
-            .enumerate()
-        {
-            if !allocation.slots.contains(&slot) {
-                continue;
-            }
-            let distributions = allocation.distributions.of(&self.plan.distributions);
-            for (index, distribution) in distributions.iter().enumerate() {
-                if distribution.points.contains(&point) {
-                    let taken = Some((at, index));
-                    visitor.bucket(
-                        bucket,
-                        Split {
-                            value: Some(value),
-                            hash,
-                            taken,
-                        },
-                    );
-                    return distribution.variant;
-                }
-            }
-        }
-        visitor.bucket(
-            bucket,
-            Split {
-                value: Some(value),
-                hash,
-                taken: None,
-            },
-        );
-        otherwise
+            .find(|taken| taken.slots.contains(&slot) && taken.points.contains(&point));
+        visitor.bucket(bucket, Split { value, hash, taken });
+        taken.map_or(otherwise, |taken| taken.variant)
     }
 
     #[inline]
     fn node(&mut self, source: Source) -> Node<'c> {
         match source {
-            Source::Context(path) => self.slots.node(self.plan, self.root, path),
+            Source::Context(path) => self.slots.node(self.plan, self.root.0, path),
+            Source::WholeContext => Node::Object(self.root),
             Source::Result(result) => self.result(result),
             Source::Nothing(_) => Node::Null,
         }
@@ -293,7 +288,7 @@ pub(crate) fn variant_of<'p>(
     flag: &'p CompiledFlag,
 ) -> Option<&'p Variant> {
     let root = Root(context);
-    let variant = if flag.dependencies == crate::plan::Span::default() {
+    let variant = if flag.dependencies.is_empty() {
         Walk {
             plan,
             root: &root,
@@ -302,17 +297,22 @@ pub(crate) fn variant_of<'p>(
         }
         .flag(flag, &mut ())
     } else {
-        with_results(plan, &root, at, |results| {
-            Walk {
-                plan,
-                root: &root,
-                slots: Direct,
-                results,
-            }
-            .flag(flag, &mut ())
-        })
+        dependent_variant(plan, &root, at, flag)
     };
     plan.variants.get(variant as usize)
+}
+
+#[inline(never)]
+fn dependent_variant(plan: &Plan, root: &Root<'_>, at: u32, flag: &CompiledFlag) -> u32 {
+    with_results(plan, root, at, |results| {
+        Walk {
+            plan,
+            root,
+            slots: Direct,
+            results,
+        }
+        .flag(flag, &mut ())
+    })
 }
 
 /// Evaluates what a flag depends on and hands the results to `then`.

@@ -44,8 +44,13 @@ struct Entries {
 impl Entries {
     fn position(&self, key: &str) -> Option<usize> {
         if self.sorted.is_empty() {
-            return self.list.iter().position(|(name, _)| name.as_str() == key);
+            return self.list.iter().position(|(name, _)| *name == *key);
         }
+        self.indexed_position(key)
+    }
+
+    #[inline(never)]
+    fn indexed_position(&self, key: &str) -> Option<usize> {
         self.sorted
             .binary_search_by(|&at| self.key_at(at).cmp(key))
             .ok()
@@ -106,9 +111,14 @@ impl Object {
     }
 
     /// The value of `key`. A JSON `null` is a value: [`Value::Null`].
+    #[inline]
     pub fn get(&self, key: &str) -> Option<&Value> {
         let entries = self.0.as_deref()?;
-        let at = entries.position(key)?;
+        if entries.sorted.is_empty() {
+            let found = entries.list.iter().find(|(name, _)| *name == *key);
+            return found.map(|(_, value)| value);
+        }
+        let at = entries.indexed_position(key)?;
         entries.list.get(at).map(|(_, value)| value)
     }
 

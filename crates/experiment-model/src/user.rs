@@ -275,6 +275,7 @@ impl User {
     }
 
     /// A field, if it is set.
+    #[inline]
     pub fn field(&self, field: UserField) -> Option<&Value> {
         self.fields
             .get(field as usize)
@@ -282,6 +283,7 @@ impl User {
     }
 
     /// The user's properties, if they are set.
+    #[inline]
     pub fn user_properties(&self) -> Option<&Object> {
         self.properties.as_ref()
     }

@@ -9,6 +9,8 @@ use experiment_model::{Text, UserField};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
     keys: Box<[Text]>,
+    /// The last key.
+    name: Box<str>,
     target: Target,
 }
 
@@ -31,7 +33,8 @@ impl Path {
             }
             _ => Target::Elsewhere,
         };
-        Self { keys, target }
+        let name = names.last().copied().unwrap_or_default().into();
+        Self { keys, name, target }
     }
 
     /// The keys from the outside in, without the leading `context`.
@@ -43,7 +46,7 @@ impl Path {
     #[inline]
     pub fn user_property(&self) -> Option<&str> {
         match self.target {
-            Target::UserProperty => self.keys.last().map(Text::as_str),
+            Target::UserProperty => Some(&self.name),
             _ => None,
         }
     }

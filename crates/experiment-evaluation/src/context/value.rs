@@ -5,7 +5,18 @@ use experiment_model::{Object, Text, Value};
 use super::{Context, Elements, Fields, Node};
 
 impl<'a> From<&'a Value> for Node<'a> {
+    #[inline]
     fn from(value: &'a Value) -> Self {
+        match value {
+            Value::Text(text) => Node::Text(text),
+            other => Self::from_other(other),
+        }
+    }
+}
+
+impl<'a> Node<'a> {
+    /// A node of a value that is not text, which most values are.
+    fn from_other(value: &'a Value) -> Self {
         match value {
             Value::Null => Node::Null,
             Value::Bool(value) => Node::Bool(*value),
@@ -19,6 +30,7 @@ impl<'a> From<&'a Value> for Node<'a> {
 }
 
 impl<'a> From<Option<&'a Value>> for Node<'a> {
+    #[inline]
     fn from(value: Option<&'a Value>) -> Self {
         value.map_or(Node::Null, Node::from)
     }
