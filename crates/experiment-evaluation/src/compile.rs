@@ -7,7 +7,7 @@ use experiment_model::{
     Allocation, Bucket, Condition, Flag, Malformed, Object, Operator, Segment, Selector, Text,
     Value, Variant,
 };
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashMap;
 
 use crate::{
     bucket::SaltedHash,
@@ -22,7 +22,7 @@ use crate::{
         Blocked, CompiledBucket, CompiledCondition, CompiledDistribution, CompiledFlag,
         CompiledSegment, NONE, Plan, ResultField, ResultPath, Source, Span,
     },
-    values::hash_text,
+    table::Table,
 };
 
 /// For this many flags on cycles the circle is spelled out; finding it takes time.
@@ -494,15 +494,7 @@ impl Builder {
                 blocked: flag.blocked,
             });
         }
-        let mut index = HashTable::with_capacity(flags.len());
-        for (at, flag) in (0_u32..).zip(&flags) {
-            let hash = |&at: &u32| {
-                flags
-                    .get(at as usize)
-                    .map_or(0, |flag: &CompiledFlag| hash_text(&flag.key))
-            };
-            index.insert_unique(hash_text(&flag.key), at, hash);
-        }
+        let index = Table::new(flags.iter().map(|flag| flag.key.as_str()));
         self.malformed.append(&mut self.diagnostics);
         Plan {
             runnable,

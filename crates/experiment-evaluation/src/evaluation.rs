@@ -105,7 +105,7 @@ impl<'p> Evaluation<'p> {
     pub(crate) fn all(&mut self, plan: &'p Plan, context: &dyn Context) {
         self.plan = plan;
         self.entries.clear();
-        let order = (0_u32..).take(plan.runnable);
+        let order = (0_u32..).zip(plan.flags.get(..plan.runnable).unwrap_or_default());
         let entries = &mut self.entries;
         evaluate_in_order(plan, context, order, &mut self.results, |flag, variant| {
             if variant != NONE {
@@ -124,21 +124,17 @@ impl<'p> Evaluation<'p> {
         self.plan = plan;
         self.entries.clear();
         let order = plan.order(starts);
+        let flags = order
+            .into_iter()
+            .filter_map(|at| Some((at, plan.flags.get(at as usize)?)));
         let mut wanted = starts.to_vec();
         wanted.sort_unstable();
         let entries = &mut self.entries;
-        evaluate_in_order(
-            plan,
-            context,
-            order.into_iter(),
-            &mut self.results,
-            |flag, variant| {
-                if variant != NONE && (options.dependencies || wanted.binary_search(&flag).is_ok())
-                {
-                    entries.push((flag, variant));
-                }
-            },
-        );
+        evaluate_in_order(plan, context, flags, &mut self.results, |flag, variant| {
+            if variant != NONE && (options.dependencies || wanted.binary_search(&flag).is_ok()) {
+                entries.push((flag, variant));
+            }
+        });
     }
 }
 

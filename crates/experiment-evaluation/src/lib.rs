@@ -21,6 +21,8 @@ mod number;
 mod order;
 mod pattern;
 mod plan;
+mod short;
+mod table;
 mod values;
 mod version;
 mod walk;

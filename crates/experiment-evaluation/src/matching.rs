@@ -13,6 +13,7 @@ use crate::{
     limits::Limits,
     number::{compare_doubles, parse_double},
     pattern::Pattern,
+    short::Short,
     values::{Seen, ValueSet},
     version::Version,
 };
@@ -36,6 +37,8 @@ pub(crate) struct Matcher {
     /// One of the values is `true` (`false`), letter case aside.
     has_true: bool,
     has_false: bool,
+    /// The values, if `is` and `is not` can compare short texts with them and need nothing else.
+    short: Option<Box<[Short]>>,
 }
 
 /// What is tested, apart from negation.
@@ -126,8 +129,17 @@ impl Matcher {
                 .any(|text| text.eq_ignore_ascii_case(word))
         };
         let (has_true, has_false) = (spelled("true"), spelled("false"));
+        let short = match test {
+            Test::Is if !has_true && !has_false && values.is_listed() => values
+                .values()
+                .iter()
+                .map(|value| Short::new(value))
+                .collect(),
+            _ => None,
+        };
         Self {
             operator: operator.clone(),
+            short,
             test,
             negated,
             when_absent,
@@ -137,15 +149,27 @@ impl Matcher {
         }
     }
 
-    /// Whether `node` satisfies the condition.
+    /// Whether short text can be compared by [`matches_short`](Self::matches_short).
     #[inline]
+    pub(crate) fn takes_short(&self) -> bool {
+        self.short.is_some()
+    }
+
+    /// Whether short text satisfies the condition, if the condition [takes](Self::takes_short) it.
+    #[inline]
+    pub(crate) fn matches_short(&self, text: Short) -> bool {
+        self.short.as_deref().unwrap_or_default().contains(&text) != self.negated
+    }
+
+    /// Whether `node` satisfies the condition.
     pub(crate) fn matches(&self, node: Node<'_>, limits: &Limits) -> bool {
-        if let (Node::Text(text), Test::Is) = (node, &self.test)
-            && text.as_bytes().first() != Some(&b'[')
-        {
-            return self.is(text) != self.negated;
+        match (node, &self.test) {
+            (_, Test::Set(_)) => self.matches_any(node, limits),
+            (Node::Text(text), _) if text.as_bytes().first() != Some(&b'[') => {
+                self.text_matches(text, limits)
+            }
+            _ => self.matches_any(node, limits),
         }
-        self.matches_any(node, limits)
     }
 
     fn matches_any(&self, node: Node<'_>, limits: &Limits) -> bool {

@@ -4,7 +4,6 @@ use alloc::{boxed::Box, vec::Vec};
 use core::{fmt, ops::Range};
 
 use experiment_model::{FlagSet, ReadError, Text, Variant};
-use hashbrown::HashTable;
 
 use crate::{
     bucket::SaltedHash,
@@ -15,7 +14,7 @@ use crate::{
     explain::Explanation,
     limits::Options,
     matching::Matcher,
-    values::hash_text,
+    table::Table,
     walk::variant_of,
 };
 
@@ -54,7 +53,8 @@ pub struct Plan {
     /// variant whatever the context.
     pub(crate) flags: Box<[CompiledFlag]>,
     pub(crate) runnable: usize,
-    pub(crate) index: HashTable<u32>,
+    /// Positions of the flags by key.
+    pub(crate) index: Table,
     pub(crate) segments: Box<[CompiledSegment]>,
     pub(crate) conditions: Box<[CompiledCondition]>,
     pub(crate) buckets: Box<[CompiledBucket]>,
@@ -310,8 +310,12 @@ impl Plan {
     }
 
     /// The flag with this key.
+    #[inline]
     pub fn flag(&self, key: &str) -> Option<FlagHandle<'_>> {
-        self.handle(self.position(key)?)
+        let same = |at: usize| self.flags.get(at).is_some_and(|flag| flag.key == *key);
+        let at = self.index.position(key, same)?;
+        // Positions are 32 bits wide in the whole plan.
+        self.handle(u32::try_from(at).ok()?)
     }
 
     /// The variant that a flag gives: `None` if there is no such flag, or none of its segments
@@ -323,8 +327,7 @@ impl Plan {
     /// ASCII or longer than 256 bytes.
     #[inline]
     pub fn variant(&self, context: &dyn Context, key: &str) -> Option<&Variant> {
-        let at = self.position(key)?;
-        variant_of(self, context, at, self.flags.get(at as usize)?)
+        self.flag(key)?.variant(context)
     }
 
     /// The variants of all flags, in evaluation order. Use [`Plan::evaluate_into`] to evaluate
@@ -381,7 +384,7 @@ impl Plan {
         let mut evaluation = Evaluation::new(self);
         let starts: Vec<u32> = keys
             .into_iter()
-            .filter_map(|key| self.position(key.as_ref()))
+            .filter_map(|key| Some(self.flag(key.as_ref())?.at))
             .collect();
         evaluation.some(self, context, &starts, options);
         evaluation
@@ -417,16 +420,6 @@ impl Plan {
             at,
             flag,
         })
-    }
-
-    #[inline]
-    fn position(&self, key: &str) -> Option<u32> {
-        let same = |&at: &u32| {
-            self.flags
-                .get(at as usize)
-                .is_some_and(|flag| flag.key == *key)
-        };
-        self.index.find(hash_text(key), same).copied()
     }
 }
 

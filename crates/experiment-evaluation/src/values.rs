@@ -3,49 +3,32 @@
 use alloc::boxed::Box;
 
 use experiment_model::Text;
-use foldhash::fast::FixedState;
-use hashbrown::{HashSet, HashTable};
+use hashbrown::HashSet;
 use smallvec::{SmallVec, smallvec};
 
-use core::hash::BuildHasher;
+use crate::table::Table;
 
 /// Up to this many values are compared one by one, which is faster than hashing.
 const LISTED: usize = 8;
-
-/// Tables are keyed by the plan's own texts and only looked up with texts of users, so nobody can
-/// choose collisions and a fixed seed is safe.
-const HASHER: FixedState = FixedState::with_seed(0);
-
-/// Hashes a text for the tables of a plan.
-#[inline]
-pub(crate) fn hash_text(text: &str) -> u64 {
-    // The bytes alone: the terminator that `str` adds to its hash is not needed here.
-    use core::hash::Hasher;
-    let mut hasher = HASHER.build_hasher();
-    hasher.write(text.as_bytes());
-    hasher.finish()
-}
 
 /// Distinct values in the order of the configuration, with fast membership.
 #[derive(Debug)]
 pub(crate) struct ValueSet {
     values: Box<[Text]>,
     /// Positions by text, for sets that are not [`LISTED`].
-    table: Option<Box<HashTable<u32>>>,
+    table: Option<Table>,
 }
 
 impl ValueSet {
     pub(crate) fn new(values: &[Text]) -> Self {
         let values = distinct(values);
-        let table = (values.len() > LISTED).then(|| {
-            let hash = |&at: &u32| values.get(at as usize).map_or(0, |text| hash_text(text));
-            let mut table = HashTable::with_capacity(values.len());
-            for at in 0..u32::try_from(values.len()).unwrap_or(u32::MAX) {
-                table.insert_unique(hash(&at), at, hash);
-            }
-            Box::new(table)
-        });
+        let table = (values.len() > LISTED).then(|| Table::new(values.iter().map(Text::as_str)));
         Self { values, table }
+    }
+
+    /// Whether the values are few enough to be compared one by one.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.table.is_none()
     }
 
     pub(crate) fn values(&self) -> &[Text] {
@@ -64,14 +47,9 @@ impl ValueSet {
     pub(crate) fn position(&self, text: &str) -> Option<usize> {
         match &self.table {
             None => self.values.iter().position(|value| *value == *text),
-            Some(table) => {
-                let same = |&at: &u32| {
-                    self.values
-                        .get(at as usize)
-                        .is_some_and(|value| *value == *text)
-                };
-                table.find(hash_text(text), same).map(|&at| at as usize)
-            }
+            Some(table) => table.position(text, |at| {
+                self.values.get(at).is_some_and(|value| *value == *text)
+            }),
         }
     }
 }
@@ -87,8 +65,7 @@ fn distinct(values: &[Text]) -> Box<[Text]> {
         }
         return kept.into_vec().into_boxed_slice();
     }
-    let mut seen: HashSet<&str, FixedState> =
-        HashSet::with_capacity_and_hasher(values.len(), HASHER);
+    let mut seen: HashSet<&str> = HashSet::with_capacity(values.len());
     values
         .iter()
         .filter(|value| seen.insert(value.as_str()))

@@ -18,8 +18,8 @@ pub(crate) struct Version<T> {
 impl<'a> Version<&'a str> {
     /// Reads the whole of `text`, in one pass and without backtracking.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
-        let (major, rest) = number(text)?;
-        let (minor, rest) = number(rest.strip_prefix('.')?)?;
+        let (major, rest) = number(text.as_bytes())?;
+        let (minor, rest) = number(rest.strip_prefix(b".")?)?;
         let version = Self {
             major,
             minor,
@@ -29,7 +29,11 @@ impl<'a> Version<&'a str> {
         if rest.is_empty() {
             return Some(version);
         }
-        let (patch, rest) = number(rest.strip_prefix('.')?)?;
+        let (patch, rest) = number(rest.strip_prefix(b".")?)?;
+        if rest.is_empty() {
+            return Some(Self { patch, ..version });
+        }
+        let rest = text.get(text.len().checked_sub(rest.len())?..)?;
         let (rest, build) = match rest.split_once('+') {
             Some((rest, build)) => (rest, Some(build)),
             None => (rest, None),
@@ -78,22 +82,16 @@ impl<T: AsRef<str>> Version<T> {
 }
 
 /// The ASCII digits at the start as a number, and the rest.
-fn number(text: &str) -> Option<(u64, &str)> {
+fn number(text: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0_u64;
-    let mut digits = 0_usize;
-    for byte in text.bytes() {
-        if !byte.is_ascii_digit() {
-            break;
-        }
+    let mut rest = text;
+    while let Some((digit @ b'0'..=b'9', behind)) = rest.split_first() {
         value = value
             .checked_mul(10)?
-            .checked_add(u64::from(byte.wrapping_sub(b'0')))?;
-        digits = digits.wrapping_add(1);
+            .checked_add(u64::from(digit.wrapping_sub(b'0')))?;
+        rest = behind;
     }
-    if digits == 0 {
-        return None;
-    }
-    Some((value, text.get(digits..)?))
+    (rest.len() < text.len()).then_some((value, rest))
 }
 
 fn is_identifier(part: &str) -> bool {

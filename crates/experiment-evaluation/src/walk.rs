@@ -13,6 +13,7 @@ use crate::{
         CompiledBucket, CompiledCondition, CompiledDistribution, CompiledFlag, CompiledSegment,
         NONE, Plan, ResultField, ResultPath, Source,
     },
+    short::Short,
 };
 
 /// Watches a walk. The default is to do nothing, which costs nothing.
@@ -63,6 +64,27 @@ pub(crate) enum Outcome {
 pub(crate) trait Slots<'c> {
     /// What stands at a path of the plan.
     fn node(&mut self, plan: &Plan, context: &'c dyn Context, path: u32) -> Node<'c>;
+
+    /// The same, and as short text if it is one.
+    fn short(&mut self, plan: &Plan, context: &'c dyn Context, path: u32) -> Property<'c>;
+}
+
+/// A node, and as short text if it is one.
+#[derive(Clone, Copy)]
+pub(crate) struct Property<'c> {
+    node: Node<'c>,
+    short: Option<Short>,
+}
+
+impl<'c> Property<'c> {
+    #[inline]
+    fn new(node: Node<'c>) -> Self {
+        let short = match node {
+            Node::Text(text) => Short::new(text),
+            _ => None,
+        };
+        Self { node, short }
+    }
 }
 
 /// A context together with itself as an object.
@@ -88,13 +110,18 @@ impl<'c> Slots<'c> for Direct {
             .get(path as usize)
             .map_or(Node::Null, |path| context.select(path))
     }
+
+    #[inline]
+    fn short(&mut self, plan: &Plan, context: &'c dyn Context, path: u32) -> Property<'c> {
+        Property::new(self.node(plan, context, path))
+    }
 }
 
 /// How many paths are looked up only once per user; plans with more look the others up each time.
 const CACHED_PATHS: usize = 64;
 
 /// Looks every path up once: best for all flags of a plan.
-pub(crate) struct Cached<'c>([Option<Node<'c>>; CACHED_PATHS]);
+pub(crate) struct Cached<'c>([Option<Property<'c>>; CACHED_PATHS]);
 
 impl Cached<'_> {
     pub(crate) const fn new() -> Self {
@@ -102,13 +129,31 @@ impl Cached<'_> {
     }
 }
 
+impl<'c> Cached<'c> {
+    #[inline(never)]
+    fn look_up(&mut self, plan: &Plan, context: &'c dyn Context, path: u32) -> Property<'c> {
+        let property = Direct.short(plan, context, path);
+        if let Some(place) = self.0.get_mut(path as usize) {
+            *place = Some(property);
+        }
+        property
+    }
+}
+
 impl<'c> Slots<'c> for &mut Cached<'c> {
     #[inline]
     fn node(&mut self, plan: &Plan, context: &'c dyn Context, path: u32) -> Node<'c> {
-        match self.0.get_mut(path as usize) {
-            Some(Some(node)) => *node,
-            Some(place) => *place.insert(Direct.node(plan, context, path)),
-            None => Direct.node(plan, context, path),
+        match self.0.get(path as usize) {
+            Some(Some(property)) => property.node,
+            _ => self.look_up(plan, context, path).node,
+        }
+    }
+
+    #[inline]
+    fn short(&mut self, plan: &Plan, context: &'c dyn Context, path: u32) -> Property<'c> {
+        match self.0.get(path as usize) {
+            Some(Some(property)) => *property,
+            _ => self.look_up(plan, context, path),
         }
     }
 }
@@ -176,8 +221,8 @@ impl<'p: 'c, 'c, S: Slots<'c>> Walk<'p, 'c, '_, S> {
         let (mut alternative, mut holds) = (0_usize, true);
         for condition in segment.conditions.of(&self.plan.conditions) {
             if holds {
-                let node = self.node(condition.source);
-                holds = condition.matcher.matches(node, &self.plan.options.limits);
+                let node;
+                (node, holds) = self.compare(condition);
                 visitor.condition(alternative, condition, node, holds);
             }
             if condition.ends {
@@ -191,6 +236,28 @@ impl<'p: 'c, 'c, S: Slots<'c>> Walk<'p, 'c, '_, S> {
         false
     }
 
+    /// What a condition reads, and whether it holds.
+    #[inline]
+    fn compare(&mut self, condition: &'p CompiledCondition) -> (Node<'c>, bool) {
+        let matcher = &condition.matcher;
+        let limits = &self.plan.options.limits;
+        match condition.source {
+            Source::Context(path) if matcher.takes_short() => {
+                match self.slots.short(self.plan, self.root.0, path) {
+                    Property {
+                        node,
+                        short: Some(short),
+                    } => (node, matcher.matches_short(short)),
+                    Property { node, short: None } => (node, matcher.matches(node, limits)),
+                }
+            }
+            source => {
+                let node = self.node(source);
+                (node, matcher.matches(node, limits))
+            }
+        }
+    }
+
     #[inline]
     fn split<V: Visitor<'p>>(
         &mut self,
@@ -200,18 +267,26 @@ impl<'p: 'c, 'c, S: Slots<'c>> Walk<'p, 'c, '_, S> {
     ) -> u32 {
         match self.node(bucket.source) {
             Node::Text(text) => self.split_text(bucket, Some(text), otherwise, visitor),
-            node => {
-                let mut buffer = TextBuffer::new();
-                let nesting = self.plan.options.limits.nesting;
-                let text = comparison_text(node, &mut buffer, nesting);
-                self.split_text(bucket, text, otherwise, visitor)
-            }
+            node => self.split_other(bucket, node, otherwise, visitor),
         }
+    }
+
+    #[inline(never)]
+    fn split_other<V: Visitor<'p>>(
+        &self,
+        bucket: &'p CompiledBucket,
+        node: Node<'c>,
+        otherwise: u32,
+        visitor: &mut V,
+    ) -> u32 {
+        let mut buffer = TextBuffer::new();
+        let text = comparison_text(node, &mut buffer, self.plan.options.limits.nesting);
+        self.split_text(bucket, text, otherwise, visitor)
     }
 
     #[inline]
     fn split_text<V: Visitor<'p>>(
-        &mut self,
+        &self,
         bucket: &'p CompiledBucket,
         value: Option<&str>,
         otherwise: u32,
@@ -243,9 +318,17 @@ impl<'p: 'c, 'c, S: Slots<'c>> Walk<'p, 'c, '_, S> {
     fn node(&mut self, source: Source) -> Node<'c> {
         match source {
             Source::Context(path) => self.slots.node(self.plan, self.root.0, path),
+            other => self.node_elsewhere(other),
+        }
+    }
+
+    /// Outlined, like everything below that most evaluations do not need: it keeps the walk small.
+    #[inline(never)]
+    fn node_elsewhere(&self, source: Source) -> Node<'c> {
+        match source {
             Source::WholeContext => Node::Object(self.root),
             Source::Result(result) => self.result(result),
-            Source::Nothing(_) => Node::Null,
+            Source::Context(_) | Source::Nothing(_) => Node::Null,
         }
     }
 
@@ -435,7 +518,7 @@ impl Plan {
 pub(crate) fn evaluate_in_order<'p, F: FnMut(u32, u32)>(
     plan: &'p Plan,
     context: &dyn Context,
-    order: impl Iterator<Item = u32>,
+    order: impl Iterator<Item = (u32, &'p CompiledFlag)>,
     results: &mut Vec<u32>,
     mut each: F,
 ) {
@@ -446,10 +529,7 @@ pub(crate) fn evaluate_in_order<'p, F: FnMut(u32, u32)>(
     if reads_results {
         results.resize(plan.flags.len(), NONE);
     }
-    for at in order {
-        let Some(flag): Option<&'p CompiledFlag> = plan.flags.get(at as usize) else {
-            continue;
-        };
+    for (at, flag) in order {
         let slots = &mut cached;
         let variant = Walk {
             plan,

@@ -95,13 +95,12 @@ fn same(a: &[u8], b: &[u8]) -> bool {
         return false;
     }
     match a.len() {
-        0 => true,
-        1 => a.first() == b.first(),
-        2..=3 => ends::<2>(a, b),
-        4..=7 => ends::<4>(a, b),
-        8..=15 => ends::<8>(a, b),
-        16..=32 => ends::<16>(a, b),
-        _ => a == b,
+        33.. => a == b,
+        16.. => ends::<16>(a, b),
+        8.. => ends::<8>(a, b),
+        4.. => ends::<4>(a, b),
+        2.. => ends::<2>(a, b),
+        _ => a.first() == b.first(),
     }
 }
 
