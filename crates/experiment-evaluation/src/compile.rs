@@ -1,6 +1,6 @@
 //! [`Builder`]: from flags to a plan, one flag at a time.
 
-use alloc::{boxed::Box, format, string::String, vec::Vec};
+use alloc::{boxed::Box, format, string::String, sync::Arc, vec::Vec};
 use core::ops::Range;
 
 use experiment_model::{
@@ -20,7 +20,7 @@ use crate::{
     pattern::{Pattern, PatternError},
     plan::{
         Blocked, CompiledBucket, CompiledCondition, CompiledDistribution, CompiledFlag,
-        CompiledSegment, NONE, Plan, ResultField, ResultPath, Source, Span,
+        CompiledSegment, NONE, Plan, ResultField, ResultPath, Source,
     },
     table::Table,
 };
@@ -33,14 +33,8 @@ pub(crate) struct Builder {
     options: Options,
     flags: Vec<Pending>,
     by_key: HashMap<Text, u32>,
-    segments: Vec<CompiledSegment>,
-    conditions: Vec<CompiledCondition>,
-    buckets: Vec<CompiledBucket>,
-    distributions: Vec<CompiledDistribution>,
     variants: Interned<Variant>,
-    paths: Interned<Path>,
-    results: Vec<ResultPath>,
-    empty: Vec<Box<[Text]>>,
+    paths: Interned<Arc<Path>>,
     malformed: Vec<Diagnostic>,
     diagnostics: Vec<Diagnostic>,
 }
@@ -48,7 +42,7 @@ pub(crate) struct Builder {
 /// A flag whose dependencies are not known to exist yet.
 struct Pending {
     key: Text,
-    segments: Span,
+    segments: Box<[CompiledSegment]>,
     dependencies: Vec<Text>,
     blocked: Option<Blocked>,
 }
@@ -59,14 +53,8 @@ impl Builder {
             options,
             flags: Vec::new(),
             by_key: HashMap::new(),
-            segments: Vec::new(),
-            conditions: Vec::new(),
-            buckets: Vec::new(),
-            distributions: Vec::new(),
             variants: Interned::new(),
             paths: Interned::new(),
-            results: Vec::new(),
-            empty: Vec::new(),
             malformed: Vec::new(),
             diagnostics: Vec::new(),
         }
@@ -85,7 +73,7 @@ impl Builder {
                 let blocked = Some(Blocked::Values);
                 Pending {
                     key: flag.key.clone(),
-                    segments: Span::default(),
+                    segments: Box::default(),
                     dependencies: Vec::new(),
                     blocked,
                 }
@@ -128,36 +116,27 @@ impl Builder {
             })
     }
 
-    fn segments(&mut self, flag: &Flag) -> Span {
-        let start = position(self.segments.len());
-        for (index, segment) in flag.segments.iter().enumerate() {
-            let compiled = self.segment(flag, index, segment);
-            self.segments.push(compiled);
-        }
-        Span {
-            start,
-            end: position(self.segments.len()),
-        }
+    fn segments(&mut self, flag: &Flag) -> Box<[CompiledSegment]> {
+        let segments = flag.segments.iter().enumerate();
+        segments
+            .map(|(index, segment)| self.segment(flag, index, segment))
+            .collect()
     }
 
     fn segment(&mut self, flag: &Flag, index: usize, segment: &Segment) -> CompiledSegment {
-        let start = position(self.conditions.len());
-        for (alternative, conditions) in segment.conditions.iter().flatten().enumerate() {
-            for (at, condition) in conditions.iter().enumerate() {
+        let alternatives = segment.conditions.iter().flatten();
+        let mut conditions = Vec::with_capacity(alternatives.clone().map(Vec::len).sum());
+        for (alternative, all_of) in alternatives.enumerate() {
+            for (at, condition) in all_of.iter().enumerate() {
                 let place = ConditionPlace {
                     segment: index,
                     alternative,
                     condition: at,
                 };
-                let ends = at.checked_add(1) == Some(conditions.len());
-                let compiled = self.condition(flag, place, condition, ends);
-                self.conditions.push(compiled);
+                let ends = at.checked_add(1) == Some(all_of.len());
+                conditions.push(self.condition(flag, place, condition, ends));
             }
         }
-        let conditions = Span {
-            start,
-            end: position(self.conditions.len()),
-        };
         let everyone = segment
             .conditions
             .as_ref()
@@ -167,11 +146,8 @@ impl Builder {
         let variant = segment.variant.as_ref().map_or(NONE, |key| {
             self.variant(flag, key, &merged, || format!("segments[{index}].variant"))
         });
-        let bucket = segment.bucket.as_ref().map_or(NONE, |bucket| {
-            let compiled = self.bucket(flag, index, bucket, &merged);
-            self.buckets.push(compiled);
-            position(self.buckets.len().saturating_sub(1))
-        });
+        let bucket = segment.bucket.as_ref();
+        let bucket = bucket.map(|bucket| self.bucket(flag, index, bucket, &merged));
         let name = segment
             .metadata
             .as_ref()
@@ -182,7 +158,7 @@ impl Builder {
         };
         CompiledSegment {
             name,
-            conditions,
+            conditions: conditions.into(),
             everyone,
             bucket,
             variant,
@@ -219,7 +195,8 @@ impl Builder {
         let hash = hash_variant(&variant);
         let known = variant.clone();
         self.variants
-            .position(hash, |other| same_variant(other, &known), || variant)
+            .intern(hash, |other| same_variant(other, &known), || variant)
+            .0
     }
 
     fn bucket(
@@ -229,19 +206,20 @@ impl Builder {
         bucket: &Bucket,
         merged: &Object,
     ) -> CompiledBucket {
-        let start = position(self.distributions.len());
+        let count = bucket
+            .allocations
+            .iter()
+            .map(|allocation| allocation.distributions.len())
+            .sum();
+        let mut distributions = Vec::with_capacity(count);
         for (at, allocation) in bucket.allocations.iter().enumerate() {
-            self.allocation(flag, index, at, allocation, merged);
+            self.allocation(flag, index, at, allocation, merged, &mut distributions);
         }
-        let distributions = Span {
-            start,
-            end: position(self.distributions.len()),
-        };
         CompiledBucket {
             source: self.source(&bucket.selector),
             salt: bucket.salt.clone(),
             hash: SaltedHash::new(&bucket.salt),
-            distributions,
+            distributions: distributions.into(),
         }
     }
 
@@ -252,6 +230,7 @@ impl Builder {
         at: usize,
         allocation: &Allocation,
         merged: &Object,
+        distributions: &mut Vec<CompiledDistribution>,
     ) {
         let path = |rest: &str| format!("segments[{index}].bucket.allocations[{at}]{rest}");
         let place = |position: usize| u16::try_from(position).unwrap_or(u16::MAX);
@@ -262,7 +241,7 @@ impl Builder {
             let variant = self.variant(flag, &distribution.variant, merged, || path("variant"));
             let place = (place(at), place(n));
             let slots = slots.clone();
-            self.distributions.push(CompiledDistribution {
+            distributions.push(CompiledDistribution {
                 slots,
                 points,
                 variant,
@@ -346,41 +325,34 @@ impl Builder {
     }
 
     fn source(&mut self, selector: &Selector) -> Source {
-        let keys = selector.0.as_slice();
-        match keys {
+        match selector.0.as_slice() {
             [root] if root == "context" => Source::WholeContext,
             [root, path @ ..] if root == "context" => {
-                let same = |known: &Path| known.keys() == path;
-                Source::Context(
-                    self.paths
-                        .position(hash_keys(path), same, || Path::new(path)),
-                )
+                let same = |known: &Arc<Path>| known.keys() == path;
+                let make = || Arc::new(Path::new(path));
+                let (slot, path) = self.paths.intern(hash_keys(path), same, make);
+                Source::Context {
+                    path: path.clone(),
+                    slot,
+                }
             }
-            [root, flag_key, name, rest @ ..]
-                if root == "result" && (name != "key" || rest.is_empty()) =>
-            {
-                let field = match name.as_str() {
-                    "key" => ResultField::Key,
-                    "value" => ResultField::Value,
-                    "metadata" => ResultField::Metadata,
-                    _ => return self.nothing(keys),
+            [root, flag_key, name, rest @ ..] if root == "result" => {
+                let field = match (name.as_str(), rest) {
+                    ("key", []) => ResultField::Key,
+                    ("value", _) => ResultField::Value,
+                    ("metadata", _) => ResultField::Metadata,
+                    _ => return Source::Nothing(selector.0.as_slice().into()),
                 };
-                let at = position(self.results.len());
-                self.results.push(ResultPath {
-                    flag_key: flag_key.clone(),
+                let flag_key = flag_key.clone();
+                Source::Result(Box::new(ResultPath {
+                    flag_key,
                     flag: NONE,
                     field,
                     rest: rest.into(),
-                });
-                Source::Result(at)
+                }))
             }
-            _ => self.nothing(keys),
+            keys => Source::Nothing(keys.into()),
         }
-    }
-
-    fn nothing(&mut self, keys: &[Text]) -> Source {
-        self.empty.push(keys.into());
-        Source::Nothing(position(self.empty.len().saturating_sub(1)))
     }
 
     /// Sorts the flags and ties the ends that lead from one to another.
@@ -455,42 +427,34 @@ impl Builder {
         }
         let moved = |old: u32| moved.get(old as usize).copied().unwrap_or(NONE);
 
-        for result in &mut self.results {
-            result.flag = self
-                .by_key
-                .get(&result.flag_key)
-                .map_or(NONE, |&old| moved(old));
-        }
-        let mut dependencies = Vec::new();
-        let mut flags = Vec::with_capacity(order.len());
+        let mut reads_results = false;
+        let mut flags: Vec<CompiledFlag> = Vec::with_capacity(order.len());
+        let mut pending: Vec<Option<Pending>> = self.flags.into_iter().map(Some).collect();
         for &old in &order {
-            let Some(flag) = self.flags.get(old as usize) else {
+            let Some(flag) = pending.get_mut(old as usize).and_then(Option::take) else {
                 continue;
             };
-            let start = position(dependencies.len());
-            // What cannot run is as good as absent.
-            dependencies.extend(
-                graph
-                    .dependencies
-                    .get(old as usize)
-                    .into_iter()
-                    .flatten()
-                    .map(|&old| moved(old))
-                    .filter(|&new| (new as usize) < runnable && flag.blocked.is_none()),
-            );
-            let end = position(dependencies.len());
+            let mut segments = flag.segments;
+            for path in segments.iter_mut().flat_map(results) {
+                reads_results = true;
+                path.flag = self
+                    .by_key
+                    .get(&path.flag_key)
+                    .map_or(NONE, |&old| moved(old));
+            }
+            let dependencies = graph.dependencies.get(old as usize).into_iter().flatten();
             flags.push(CompiledFlag {
-                key: flag.key.clone(),
+                key: flag.key,
                 segments: if flag.blocked.is_some() {
-                    Span::default()
+                    Box::default()
                 } else {
-                    flag.segments
+                    segments
                 },
-                dependencies: if start == end {
-                    Span::default()
-                } else {
-                    Span { start, end }
-                },
+                // What cannot run is as good as absent.
+                dependencies: dependencies
+                    .map(|&old| moved(old))
+                    .filter(|&new| (new as usize) < runnable && flag.blocked.is_none())
+                    .collect(),
                 blocked: flag.blocked,
             });
         }
@@ -500,15 +464,8 @@ impl Builder {
             runnable,
             index,
             flags: flags.into(),
-            segments: self.segments.into(),
-            conditions: self.conditions.into(),
-            buckets: self.buckets.into(),
-            distributions: self.distributions.into(),
+            reads_results,
             variants: self.variants.into_items().into(),
-            paths: self.paths.into_items().into(),
-            results: self.results.into(),
-            empty: self.empty.into(),
-            dependencies: dependencies.into(),
             options: self.options,
             diagnostics: self.malformed.into(),
         }
@@ -536,6 +493,19 @@ impl Builder {
         }
         graph
     }
+}
+
+/// What a segment reads of the results of other flags.
+fn results(segment: &mut CompiledSegment) -> impl Iterator<Item = &mut ResultPath> {
+    let conditions = segment
+        .conditions
+        .iter_mut()
+        .map(|condition| &mut condition.source);
+    let bucket = segment.bucket.as_mut().map(|bucket| &mut bucket.source);
+    conditions.chain(bucket).filter_map(|source| match source {
+        Source::Result(path) => Some(&mut **path),
+        _ => None,
+    })
 }
 
 /// Where in a flag a condition stands.

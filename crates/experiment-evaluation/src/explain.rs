@@ -122,7 +122,6 @@ impl SegmentOutcome {
 
 /// One comparison.
 pub struct ConditionStep<'p> {
-    plan: &'p Plan,
     condition: &'p CompiledCondition,
     alternative: usize,
     matched: bool,
@@ -131,7 +130,6 @@ pub struct ConditionStep<'p> {
 
 /// How a user was hashed and what took them.
 pub struct BucketStep<'p> {
-    plan: &'p Plan,
     bucket: &'p CompiledBucket,
     value: Option<Text>,
     hash: u32,
@@ -158,7 +156,7 @@ impl<'p> Explanation<'p> {
         }
         let root = Root(context);
         let variant = with_results(plan, &root, at, |results| {
-            for &dependency in flag.dependencies.of(&plan.dependencies) {
+            for &dependency in &flag.dependencies {
                 let variant = plan.variants.get(results.variant(dependency) as usize);
                 if let Some(flag) = plan.flags.get(dependency as usize) {
                     explanation.dependencies.push((flag.key.as_str(), variant));
@@ -249,7 +247,6 @@ impl<'p> Visitor<'p> for Explanation<'p> {
     ) {
         let actual = value_of(node, self.plan.options.limits.nesting);
         self.conditions.push(ConditionStep {
-            plan: self.plan,
             condition,
             alternative,
             matched,
@@ -263,7 +260,6 @@ impl<'p> Visitor<'p> for Explanation<'p> {
     fn bucket(&mut self, bucket: &'p CompiledBucket, split: Split<'p, '_>) {
         if let Some(segment) = self.segments.last_mut() {
             segment.bucket = Some(BucketStep {
-                plan: self.plan,
                 bucket,
                 value: split.value.map(Text::new),
                 hash: split.hash,
@@ -350,7 +346,7 @@ impl<'p> ConditionStep<'p> {
 
     /// Which property was compared.
     pub fn selector(&self) -> Selector {
-        selector(self.plan, self.condition.source)
+        selector(&self.condition.source)
     }
 
     /// How.
@@ -378,7 +374,7 @@ impl<'p> ConditionStep<'p> {
 impl<'p> BucketStep<'p> {
     /// Which property was hashed.
     pub fn selector(&self) -> Selector {
-        selector(self.plan, self.bucket.source)
+        selector(&self.bucket.source)
     }
 
     /// What is hashed in front of it.
@@ -427,36 +423,27 @@ impl<'p> BucketStep<'p> {
 }
 
 /// The selector that a source was compiled from.
-fn selector(plan: &Plan, source: Source) -> Selector {
-    let mut keys = Vec::new();
+fn selector(source: &Source) -> Selector {
+    let context = || Text::new("context");
     match source {
-        Source::Context(path) => {
-            keys.push(Text::new("context"));
-            keys.extend(
-                plan.paths
-                    .get(path as usize)
-                    .map_or(&[][..], |path| path.keys())
-                    .iter()
-                    .cloned(),
-            );
+        Source::Context { path, .. } => Selector(
+            [context()]
+                .into_iter()
+                .chain(path.keys().iter().cloned())
+                .collect(),
+        ),
+        Source::WholeContext => Selector(Vec::from([context()])),
+        Source::Result(path) => {
+            let field = match path.field {
+                ResultField::Key => "key",
+                ResultField::Value => "value",
+                ResultField::Metadata => "metadata",
+            };
+            let keys = [Text::new("result"), path.flag_key.clone(), Text::new(field)];
+            Selector(keys.into_iter().chain(path.rest.iter().cloned()).collect())
         }
-        Source::WholeContext => keys.push(Text::new("context")),
-        Source::Result(result) => {
-            if let Some(path) = plan.results.get(result as usize) {
-                let field = match path.field {
-                    ResultField::Key => "key",
-                    ResultField::Value => "value",
-                    ResultField::Metadata => "metadata",
-                };
-                keys.extend([Text::new("result"), path.flag_key.clone(), Text::new(field)]);
-                keys.extend(path.rest.iter().cloned());
-            }
-        }
-        Source::Nothing(at) => {
-            keys.extend(plan.empty.get(at as usize).into_iter().flatten().cloned());
-        }
+        Source::Nothing(keys) => Selector(keys.to_vec()),
     }
-    Selector(keys)
 }
 
 impl fmt::Display for Explanation<'_> {

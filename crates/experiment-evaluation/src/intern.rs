@@ -24,25 +24,30 @@ impl<T> Interned<T> {
         }
     }
 
-    /// The position of an item with this hash that is the `same`; `make` makes it if there is none.
-    pub(crate) fn position(
+    /// The item with this hash that is the `same`, and its position; `make` makes it if there is none.
+    pub(crate) fn intern(
         &mut self,
         hash: u64,
         same: impl Fn(&T) -> bool,
         make: impl FnOnce() -> T,
-    ) -> u32 {
+    ) -> (u32, &T) {
         let items = &self.items;
         let found = self.table.find(hash, |&(known, at)| {
             known == hash && items.get(at as usize).is_some_and(&same)
         });
-        if let Some(&(_, at)) = found {
-            return at;
-        }
-        let at = u32::try_from(self.items.len()).unwrap_or(u32::MAX);
-        self.items.push(make());
-        self.table
-            .insert_unique(hash, (hash, at), |&(hash, _)| hash);
-        at
+        let at = match found {
+            Some(&(_, at)) => at,
+            None => {
+                let at = u32::try_from(self.items.len()).unwrap_or(u32::MAX);
+                self.items.push(make());
+                self.table
+                    .insert_unique(hash, (hash, at), |&(hash, _)| hash);
+                at
+            }
+        };
+        // The position was found or made above.
+        #[allow(clippy::indexing_slicing, reason = "in range by construction")]
+        (at, &self.items[at as usize])
     }
 
     pub(crate) fn into_items(self) -> Vec<T> {

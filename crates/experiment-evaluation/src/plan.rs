@@ -1,6 +1,6 @@
 //! [`Plan`]: flags, compiled.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{fmt, ops::Range};
 
 use experiment_model::{FlagSet, ReadError, Text, Variant};
@@ -55,48 +55,18 @@ pub struct Plan {
     pub(crate) runnable: usize,
     /// Positions of the flags by key.
     pub(crate) index: Table,
-    pub(crate) segments: Box<[CompiledSegment]>,
-    pub(crate) conditions: Box<[CompiledCondition]>,
-    pub(crate) buckets: Box<[CompiledBucket]>,
-    pub(crate) distributions: Box<[CompiledDistribution]>,
     pub(crate) variants: Box<[Variant]>,
-    pub(crate) paths: Box<[Path]>,
-    pub(crate) results: Box<[ResultPath]>,
-    /// Selectors that select nothing, for explanations.
-    pub(crate) empty: Box<[Box<[Text]>]>,
-    pub(crate) dependencies: Box<[u32]>,
+    /// Some condition reads the result of a flag.
+    pub(crate) reads_results: bool,
     pub(crate) options: Options,
     pub(crate) diagnostics: Box<[Diagnostic]>,
 }
 
-/// A range of one of the plan's lists.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub(crate) start: u32,
-    pub(crate) end: u32,
-}
-
-impl Span {
-    pub(crate) fn range(self) -> Range<usize> {
-        self.start as usize..self.end as usize
-    }
-
-    pub(crate) fn is_empty(self) -> bool {
-        self.start == self.end
-    }
-
-    /// The items of `list` in this span.
-    #[inline]
-    pub(crate) fn of<T>(self, list: &[T]) -> &[T] {
-        list.get(self.range()).unwrap_or_default()
-    }
-}
-
 pub(crate) struct CompiledFlag {
     pub(crate) key: Text,
-    pub(crate) segments: Span,
-    /// Flags to be evaluated before this one.
-    pub(crate) dependencies: Span,
+    pub(crate) segments: Box<[CompiledSegment]>,
+    /// Positions of the flags to be evaluated before this one.
+    pub(crate) dependencies: Box<[u32]>,
     /// Why the flag gives no variant whatever the context.
     pub(crate) blocked: Option<Blocked>,
 }
@@ -117,12 +87,11 @@ pub(crate) enum Blocked {
 pub(crate) struct CompiledSegment {
     pub(crate) name: Option<Text>,
     /// The alternatives, one behind the other.
-    pub(crate) conditions: Span,
+    pub(crate) conditions: Box<[CompiledCondition]>,
     /// There are no conditions, or there is an alternative without conditions.
     pub(crate) everyone: bool,
-    /// In [`Plan::buckets`].
-    pub(crate) bucket: u32,
-    /// The variant of users that no distribution takes.
+    pub(crate) bucket: Option<CompiledBucket>,
+    /// Position of the variant of users that no distribution takes; [`NONE`] if they get none.
     pub(crate) variant: u32,
 }
 
@@ -134,23 +103,27 @@ pub(crate) struct CompiledCondition {
 }
 
 /// Where a property comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Source {
-    /// From the context, by a path of [`Plan::paths`].
-    Context(u32),
+    /// From the context.
+    Context {
+        path: Arc<Path>,
+        /// The number of the path in the plan.
+        slot: u32,
+    },
     /// The context as a whole.
     WholeContext,
-    /// From the result of a flag, by an entry of [`Plan::results`].
-    Result(u32),
-    /// Nothing: a selector that selects nothing, an entry of [`Plan::empty`].
-    Nothing(u32),
+    /// From the result of a flag.
+    Result(Box<ResultPath>),
+    /// Nothing: a selector that selects nothing.
+    Nothing(Box<[Text]>),
 }
 
 /// What a condition reads of the result of another flag.
 #[derive(Debug)]
 pub(crate) struct ResultPath {
     pub(crate) flag_key: Text,
-    /// Position in [`Plan::flags`]; [`NONE`] if there is no such flag.
+    /// Position of the flag; [`NONE`] if there is no such flag.
     pub(crate) flag: u32,
     pub(crate) field: ResultField,
     /// The keys behind the field.
@@ -169,14 +142,14 @@ pub(crate) struct CompiledBucket {
     pub(crate) salt: Text,
     pub(crate) hash: SaltedHash,
     /// The distributions of all allocations, one behind the other.
-    pub(crate) distributions: Span,
+    pub(crate) distributions: Box<[CompiledDistribution]>,
 }
 
 /// A distribution together with the slots of its allocation.
 pub(crate) struct CompiledDistribution {
     pub(crate) slots: Range<u32>,
     pub(crate) points: Range<u32>,
-    /// In [`Plan::variants`]; [`NONE`] if the flag has no such variant.
+    /// Position of the variant; [`NONE`] if the flag has no such variant.
     pub(crate) variant: u32,
     /// Position of the allocation in the bucket, and of the distribution in that; beyond 65,535 they
     /// are only shown wrong.
@@ -211,8 +184,10 @@ impl<'p> FlagHandle<'p> {
     /// The flags this one depends on, directly.
     pub fn dependencies(&self) -> impl Iterator<Item = FlagHandle<'p>> {
         let plan = self.plan;
-        let dependencies = self.flag.dependencies.of(&plan.dependencies);
-        dependencies.iter().filter_map(|&at| plan.handle(at))
+        self.flag
+            .dependencies
+            .iter()
+            .filter_map(|&at| plan.handle(at))
     }
 }
 
@@ -312,10 +287,9 @@ impl Plan {
     /// The flag with this key.
     #[inline]
     pub fn flag(&self, key: &str) -> Option<FlagHandle<'_>> {
-        let same = |at: usize| self.flags.get(at).is_some_and(|flag| flag.key == *key);
-        let at = self.index.position(key, same)?;
-        // Positions are 32 bits wide in the whole plan.
-        self.handle(u32::try_from(at).ok()?)
+        self.index.find(key, |at| {
+            self.handle(at).filter(|handle| handle.flag.key == *key)
+        })
     }
 
     /// The variant that a flag gives: `None` if there is no such flag, or none of its segments
@@ -413,6 +387,7 @@ impl Plan {
         &self.options
     }
 
+    #[inline]
     pub(crate) fn handle(&self, at: u32) -> Option<FlagHandle<'_>> {
         let flag = self.flags.get(at as usize)?;
         Some(FlagHandle {

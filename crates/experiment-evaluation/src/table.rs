@@ -9,9 +9,12 @@
 /// users can choose collisions, and a fixed hash is safe.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    /// A part of the hash, and the position plus one; zero is free. A power of two of them.
+    /// A part of the hash, and the position or [`FREE`]. A power of two of them.
     places: alloc::boxed::Box<[(u32, u32)]>,
 }
+
+/// No position.
+const FREE: u32 = u32::MAX;
 
 impl Table {
     /// A table of the texts in order. Of equal texts the first is found.
@@ -25,11 +28,11 @@ impl Table {
             .div_ceil(3)
             .saturating_add(1)
             .next_power_of_two();
-        let mut places = alloc::vec![(0, 0); size].into_boxed_slice();
-        for (position, text) in (1_u32..).zip(texts) {
+        let mut places = alloc::vec![(0, FREE); size].into_boxed_slice();
+        for (position, text) in (0_u32..).zip(texts) {
             let (mut at, part) = start(text, size);
             while let Some(place) = places.get_mut(at) {
-                if place.1 == 0 {
+                if place.1 == FREE {
                     *place = (part, position);
                     break;
                 }
@@ -39,15 +42,19 @@ impl Table {
         Self { places }
     }
 
-    /// The position of `text`, if `same` says that the text at that position is it.
+    /// What `same` makes of the position of `text`; it answers `None` if another text stands there.
     #[inline]
-    pub(crate) fn position(&self, text: &str, same: impl Fn(usize) -> bool) -> Option<usize> {
+    pub(crate) fn find<R>(&self, text: &str, same: impl Fn(u32) -> Option<R>) -> Option<R> {
         let (mut at, part) = start(text, self.places.len());
         // There is always a free place, so the search ends.
         while let Some(&(known, position)) = self.places.get(at) {
-            let position = (position as usize).checked_sub(1)?;
-            if known == part && same(position) {
-                return Some(position);
+            if position == FREE {
+                return None;
+            }
+            if known == part
+                && let Some(found) = same(position)
+            {
+                return Some(found);
             }
             at = next(at, self.places.len());
         }

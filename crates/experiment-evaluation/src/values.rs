@@ -47,8 +47,9 @@ impl ValueSet {
     pub(crate) fn position(&self, text: &str) -> Option<usize> {
         match &self.table {
             None => self.values.iter().position(|value| *value == *text),
-            Some(table) => table.position(text, |at| {
-                self.values.get(at).is_some_and(|value| *value == *text)
+            Some(table) => table.find(text, |at| {
+                let value = self.values.get(at as usize)?;
+                (*value == *text).then_some(at as usize)
             }),
         }
     }

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::{
     bucket::slot_and_point,
     coerce::{TextBuffer, comparison_text},
-    context::{Context, Fields, Node},
+    context::{Context, Fields, Node, Path},
     plan::{
         CompiledBucket, CompiledCondition, CompiledDistribution, CompiledFlag, CompiledSegment,
         NONE, Plan, ResultField, ResultPath, Source,
@@ -62,11 +62,11 @@ pub(crate) enum Outcome {
 
 /// Where the walk reads the context.
 pub(crate) trait Slots<'c> {
-    /// What stands at a path of the plan.
-    fn node(&mut self, plan: &Plan, context: &'c dyn Context, path: u32) -> Node<'c>;
+    /// What stands at a path, which has this number in the plan.
+    fn node(&mut self, context: &'c dyn Context, path: &Path, slot: u32) -> Node<'c>;
 
     /// The same, and as short text if it is one.
-    fn short(&mut self, plan: &Plan, context: &'c dyn Context, path: u32) -> Property<'c>;
+    fn property(&mut self, context: &'c dyn Context, path: &Path, slot: u32) -> Property<'c>;
 }
 
 /// A node, and as short text if it is one.
@@ -105,15 +105,13 @@ pub(crate) struct Direct;
 
 impl<'c> Slots<'c> for Direct {
     #[inline]
-    fn node(&mut self, plan: &Plan, context: &'c dyn Context, path: u32) -> Node<'c> {
-        plan.paths
-            .get(path as usize)
-            .map_or(Node::Null, |path| context.select(path))
+    fn node(&mut self, context: &'c dyn Context, path: &Path, _slot: u32) -> Node<'c> {
+        context.select(path)
     }
 
     #[inline]
-    fn short(&mut self, plan: &Plan, context: &'c dyn Context, path: u32) -> Property<'c> {
-        Property::new(self.node(plan, context, path))
+    fn property(&mut self, context: &'c dyn Context, path: &Path, _slot: u32) -> Property<'c> {
+        Property::new(context.select(path))
     }
 }
 
@@ -123,17 +121,15 @@ const CACHED_PATHS: usize = 64;
 /// Looks every path up once: best for all flags of a plan.
 pub(crate) struct Cached<'c>([Option<Property<'c>>; CACHED_PATHS]);
 
-impl Cached<'_> {
+impl<'c> Cached<'c> {
     pub(crate) const fn new() -> Self {
         Self([None; CACHED_PATHS])
     }
-}
 
-impl<'c> Cached<'c> {
     #[inline(never)]
-    fn look_up(&mut self, plan: &Plan, context: &'c dyn Context, path: u32) -> Property<'c> {
-        let property = Direct.short(plan, context, path);
-        if let Some(place) = self.0.get_mut(path as usize) {
+    fn look_up(&mut self, context: &'c dyn Context, path: &Path, slot: u32) -> Property<'c> {
+        let property = Property::new(context.select(path));
+        if let Some(place) = self.0.get_mut(slot as usize) {
             *place = Some(property);
         }
         property
@@ -142,18 +138,18 @@ impl<'c> Cached<'c> {
 
 impl<'c> Slots<'c> for &mut Cached<'c> {
     #[inline]
-    fn node(&mut self, plan: &Plan, context: &'c dyn Context, path: u32) -> Node<'c> {
-        match self.0.get(path as usize) {
+    fn node(&mut self, context: &'c dyn Context, path: &Path, slot: u32) -> Node<'c> {
+        match self.0.get(slot as usize) {
             Some(Some(property)) => property.node,
-            _ => self.look_up(plan, context, path).node,
+            _ => self.look_up(context, path, slot).node,
         }
     }
 
     #[inline]
-    fn short(&mut self, plan: &Plan, context: &'c dyn Context, path: u32) -> Property<'c> {
-        match self.0.get(path as usize) {
+    fn property(&mut self, context: &'c dyn Context, path: &Path, slot: u32) -> Property<'c> {
+        match self.0.get(slot as usize) {
             Some(Some(property)) => *property,
-            _ => self.look_up(plan, context, path),
+            _ => self.look_up(context, path, slot),
         }
     }
 }
@@ -190,16 +186,16 @@ pub(crate) struct Walk<'p, 'c, 'r, S> {
 }
 
 impl<'p: 'c, 'c, S: Slots<'c>> Walk<'p, 'c, '_, S> {
-    /// The variant that a flag gives, as a position in [`Plan::variants`], or [`NONE`].
+    /// The position of the variant that a flag gives, or [`NONE`].
     #[inline]
     pub(crate) fn flag<V: Visitor<'p>>(&mut self, flag: &'p CompiledFlag, visitor: &mut V) -> u32 {
-        for (index, segment) in flag.segments.of(&self.plan.segments).iter().enumerate() {
+        for (index, segment) in flag.segments.iter().enumerate() {
             visitor.segment(index, segment);
             if !self.targets(segment, visitor) {
                 visitor.outcome(Outcome::NotTargeted);
                 continue;
             }
-            let variant = match self.plan.buckets.get(segment.bucket as usize) {
+            let variant = match &segment.bucket {
                 Some(bucket) => self.split(bucket, segment.variant, visitor),
                 None => segment.variant,
             };
@@ -219,7 +215,7 @@ impl<'p: 'c, 'c, S: Slots<'c>> Walk<'p, 'c, '_, S> {
             return true;
         }
         let (mut alternative, mut holds) = (0_usize, true);
-        for condition in segment.conditions.of(&self.plan.conditions) {
+        for condition in &segment.conditions {
             if holds {
                 let node;
                 (node, holds) = self.compare(condition);
@@ -241,9 +237,9 @@ impl<'p: 'c, 'c, S: Slots<'c>> Walk<'p, 'c, '_, S> {
     fn compare(&mut self, condition: &'p CompiledCondition) -> (Node<'c>, bool) {
         let matcher = &condition.matcher;
         let limits = &self.plan.options.limits;
-        match condition.source {
-            Source::Context(path) if matcher.takes_short() => {
-                match self.slots.short(self.plan, self.root.0, path) {
+        match &condition.source {
+            Source::Context { path, slot } if matcher.takes_short() => {
+                match self.slots.property(self.root.0, path, *slot) {
                     Property {
                         node,
                         short: Some(short),
@@ -265,7 +261,7 @@ impl<'p: 'c, 'c, S: Slots<'c>> Walk<'p, 'c, '_, S> {
         otherwise: u32,
         visitor: &mut V,
     ) -> u32 {
-        match self.node(bucket.source) {
+        match self.node(&bucket.source) {
             Node::Text(text) => self.split_text(bucket, Some(text), otherwise, visitor),
             node => self.split_other(bucket, node, otherwise, visitor),
         }
@@ -306,8 +302,8 @@ impl<'p: 'c, 'c, S: Slots<'c>> Walk<'p, 'c, '_, S> {
         let hash = bucket.hash.of(text);
         let (slot, point) = slot_and_point(hash);
         // A user whom no distribution of an allocation takes goes on to the next allocation.
-        let distributions = bucket.distributions.of(&self.plan.distributions);
-        let taken = distributions
+        let taken = bucket
+            .distributions
             .iter()
             .find(|taken| taken.slots.contains(&slot) && taken.points.contains(&point));
         visitor.bucket(bucket, Split { value, hash, taken });
@@ -315,32 +311,25 @@ impl<'p: 'c, 'c, S: Slots<'c>> Walk<'p, 'c, '_, S> {
     }
 
     #[inline]
-    fn node(&mut self, source: Source) -> Node<'c> {
+    fn node(&mut self, source: &'p Source) -> Node<'c> {
         match source {
-            Source::Context(path) => self.slots.node(self.plan, self.root.0, path),
+            Source::Context { path, slot } => self.slots.node(self.root.0, path, *slot),
             other => self.node_elsewhere(other),
         }
     }
 
     /// Outlined, like everything below that most evaluations do not need: it keeps the walk small.
     #[inline(never)]
-    fn node_elsewhere(&self, source: Source) -> Node<'c> {
+    fn node_elsewhere(&self, source: &'p Source) -> Node<'c> {
         match source {
             Source::WholeContext => Node::Object(self.root),
-            Source::Result(result) => self.result(result),
-            Source::Context(_) | Source::Nothing(_) => Node::Null,
+            Source::Result(path) => {
+                let plan: &'p Plan = self.plan;
+                let variant = plan.variants.get(self.results.variant(path.flag) as usize);
+                variant.map_or(Node::Null, |variant| field(variant, path))
+            }
+            Source::Context { .. } | Source::Nothing(_) => Node::Null,
         }
-    }
-
-    fn result(&self, result: u32) -> Node<'c> {
-        let plan: &'p Plan = self.plan;
-        let Some(path) = plan.results.get(result as usize) else {
-            return Node::Null;
-        };
-        let variant = self.results.variant(path.flag);
-        plan.variants
-            .get(variant as usize)
-            .map_or(Node::Null, |variant| field(variant, path))
     }
 }
 
@@ -491,7 +480,7 @@ impl Plan {
                 let dependencies = self
                     .flags
                     .get(*flag as usize)
-                    .map_or(&[][..], |flag| flag.dependencies.of(&self.dependencies));
+                    .map_or(&[][..], |flag| &*flag.dependencies);
                 match dependencies.get(*looked_at) {
                     Some(&dependency) => {
                         *looked_at = looked_at.saturating_add(1);
@@ -524,9 +513,8 @@ pub(crate) fn evaluate_in_order<'p, F: FnMut(u32, u32)>(
 ) {
     let root = Root(context);
     let mut cached = Cached::new();
-    let reads_results = !plan.results.is_empty();
     results.clear();
-    if reads_results {
+    if plan.reads_results {
         results.resize(plan.flags.len(), NONE);
     }
     for (at, flag) in order {
