@@ -162,16 +162,19 @@ impl Matcher {
     }
 
     /// Whether `node` satisfies the condition.
+    #[inline]
     pub(crate) fn matches(&self, node: Node<'_>, limits: &Limits) -> bool {
         match (node, &self.test) {
-            (_, Test::Set(_)) => self.matches_any(node, limits),
-            (Node::Text(text), _) if text.as_bytes().first() != Some(&b'[') => {
-                self.text_matches(text, limits)
-            }
+            (Node::Text(text), test) if text.as_bytes().first() != Some(&b'[') => match test {
+                Test::Is => self.is(text) != self.negated,
+                Test::Set(_) => false,
+                _ => self.text_matches(text, limits),
+            },
             _ => self.matches_any(node, limits),
         }
     }
 
+    #[inline(never)]
     fn matches_any(&self, node: Node<'_>, limits: &Limits) -> bool {
         if node.is_null() {
             return self.when_absent;
@@ -199,29 +202,38 @@ impl Matcher {
         }
     }
 
+    #[inline(never)]
     fn text_matches(&self, text: &str, limits: &Limits) -> bool {
         let tested = match &self.test {
             Test::Is => self.is(text),
-            Test::Contains(needles) => text.len() <= limits.text_length && contains(text, needles),
-            Test::Number(order, numbers) => match parse_double(text) {
-                Some(number) if !numbers.is_empty() => numbers
-                    .iter()
-                    .any(|&value| order.holds(compare_doubles(number, value))),
-                _ => self.text_is_ordered(*order, text),
-            },
-            Test::Version(order, versions) => match Version::parse(text) {
-                Some(version) if !versions.is_empty() => versions
-                    .iter()
-                    .any(|value| order.holds(version.compare(value))),
-                _ => self.text_is_ordered(*order, text),
-            },
+            Test::Version(order, versions) => self.version_is_ordered(*order, versions, text),
             Test::Regex(patterns) => {
                 text.len() <= limits.text_length
                     && patterns.iter().any(|pattern| pattern.is_match(text))
             }
+            Test::Number(order, numbers) => self.number_is_ordered(*order, numbers, text),
+            Test::Contains(needles) => text.len() <= limits.text_length && contains(text, needles),
             Test::Set(_) | Test::Never => return false,
         };
         tested != self.negated
+    }
+
+    fn number_is_ordered(&self, order: Order, numbers: &[f64], text: &str) -> bool {
+        match parse_double(text) {
+            Some(number) if !numbers.is_empty() => numbers
+                .iter()
+                .any(|&value| order.holds(compare_doubles(number, value))),
+            _ => self.text_is_ordered(order, text),
+        }
+    }
+
+    fn version_is_ordered(&self, order: Order, versions: &[Version<Text>], text: &str) -> bool {
+        match Version::parse(text) {
+            Some(version) if !versions.is_empty() => versions
+                .iter()
+                .any(|value| order.holds(version.compare(value))),
+            _ => self.text_is_ordered(order, text),
+        }
     }
 
     /// Whether the text equals a value; `true` and `false` equal theirs whatever the letter case.
@@ -233,6 +245,7 @@ impl Matcher {
     }
 
     /// What numbers and versions fall back to: the order of UTF-16 code units.
+    #[inline(never)]
     fn text_is_ordered(&self, order: Order, text: &str) -> bool {
         self.values
             .values()
@@ -338,6 +351,7 @@ fn versions(values: &ValueSet) -> Box<[Version<Text>]> {
 }
 
 /// Whether the text contains one of the needles, letter case aside (full Unicode lower case).
+#[inline(never)]
 fn contains(text: &str, needles: &[Finder<'static>]) -> bool {
     let mut lowered = [0; LOWERED_ON_STACK];
     if let Some(lowered) = lowered.get_mut(..text.len())

@@ -82,16 +82,23 @@ impl<T: AsRef<str>> Version<T> {
 }
 
 /// The ASCII digits at the start as a number, and the rest.
+#[inline]
 fn number(text: &[u8]) -> Option<(u64, &[u8])> {
+    /// Numbers of up to this many digits fit into 64 bits.
+    const SAFE_DIGITS: usize = 19;
+
     let mut value = 0_u64;
-    let mut rest = text;
-    while let Some((digit @ b'0'..=b'9', behind)) = rest.split_first() {
-        value = value
-            .checked_mul(10)?
-            .checked_add(u64::from(digit.wrapping_sub(b'0')))?;
-        rest = behind;
+    let mut digits = 0_usize;
+    while let Some(digit @ b'0'..=b'9') = text.get(digits) {
+        value = value.wrapping_mul(10).wrapping_add(u64::from(digit & 15));
+        digits = digits.wrapping_add(1);
     }
-    (rest.len() < text.len()).then_some((value, rest))
+    let (number, rest) = text.split_at_checked(digits)?;
+    match digits {
+        0 => None,
+        ..=SAFE_DIGITS => Some((value, rest)),
+        _ => Some((core::str::from_utf8(number).ok()?.parse().ok()?, rest)),
+    }
 }
 
 fn is_identifier(part: &str) -> bool {

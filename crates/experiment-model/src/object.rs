@@ -36,15 +36,62 @@ pub struct Object(Option<Arc<Entries>>);
 
 #[derive(Clone, Default)]
 struct Entries {
-    list: Vec<(Text, Value)>,
+    list: Vec<Slot>,
     /// Positions in `list`, sorted by key; empty while the list is short.
     sorted: Vec<u32>,
+}
+
+#[derive(Clone)]
+struct Slot {
+    tag: u64,
+    key: Text,
+    value: Value,
+}
+
+impl Slot {
+    fn new(key: Text, value: Value) -> Self {
+        Self {
+            tag: tag(&key),
+            key,
+            value,
+        }
+    }
+
+    /// Whether this is the slot of `key`, whose tag is `key_tag`.
+    #[inline]
+    fn is(&self, key: &str, key_tag: u64) -> bool {
+        self.tag == key_tag && (key.len() <= WHOLE || self.key == *key)
+    }
+}
+
+/// Keys up to this many bytes are equal where their tags are.
+const WHOLE: usize = 7;
+
+/// The length and the first seven bytes of a key: enough to tell most keys apart at a glance.
+#[inline]
+fn tag(key: &str) -> u64 {
+    let bytes = key.as_bytes();
+    let half =
+        |chunk: Option<&[u8; 4]>| chunk.map_or(0, |chunk| u64::from(u32::from_le_bytes(*chunk)));
+    let start = match bytes.len() {
+        8.. => bytes
+            .first_chunk()
+            .map_or(0, |chunk| u64::from_le_bytes(*chunk) << 8 >> 8),
+        // The halves overlap in equal bytes.
+        length @ 4.. => half(bytes.first_chunk()) | half(bytes.last_chunk()) << ((length & 3) * 8),
+        _ => {
+            let at = |index: usize| bytes.get(index).map_or(0, |&byte| u64::from(byte));
+            at(0) | at(1) << 8 | at(2) << 16
+        }
+    };
+    start | (bytes.len().min(255) as u64) << 56
 }
 
 impl Entries {
     fn position(&self, key: &str) -> Option<usize> {
         if self.sorted.is_empty() {
-            return self.list.iter().position(|(name, _)| *name == *key);
+            let key_tag = tag(key);
+            return self.list.iter().position(|slot| slot.is(key, key_tag));
         }
         self.indexed_position(key)
     }
@@ -61,12 +108,12 @@ impl Entries {
     fn key_at(&self, at: u32) -> &str {
         self.list
             .get(at as usize)
-            .map_or("", |(key, _)| key.as_str())
+            .map_or("", |slot| slot.key.as_str())
     }
 
     /// Adds an entry whose key is known to be new.
     fn push(&mut self, key: Text, value: Value) {
-        self.list.push((key, value));
+        self.list.push(Slot::new(key, value));
         if self.list.len() == INDEXED_FROM {
             self.index();
         } else if let Some(last) = self.list.len().checked_sub(1)
@@ -115,11 +162,12 @@ impl Object {
     pub fn get(&self, key: &str) -> Option<&Value> {
         let entries = self.0.as_deref()?;
         if entries.sorted.is_empty() {
-            let found = entries.list.iter().find(|(name, _)| *name == *key);
-            return found.map(|(_, value)| value);
+            let key_tag = tag(key);
+            let found = entries.list.iter().find(|slot| slot.is(key, key_tag));
+            return found.map(|slot| &slot.value);
         }
         let at = entries.indexed_position(key)?;
-        entries.list.get(at).map(|(_, value)| value)
+        entries.list.get(at).map(|slot| &slot.value)
     }
 
     /// Whether `key` has a value.
@@ -132,8 +180,8 @@ impl Object {
         let (key, value) = (key.into(), value.into());
         let entries = Arc::make_mut(self.0.get_or_insert_default());
         let known = entries.position(&key);
-        if let Some((_, old)) = known.and_then(|at| entries.list.get_mut(at)) {
-            Some(core::mem::replace(old, value))
+        if let Some(slot) = known.and_then(|at| entries.list.get_mut(at)) {
+            Some(core::mem::replace(&mut slot.value, value))
         } else {
             entries.push(key, value);
             None
@@ -145,9 +193,9 @@ impl Object {
         self.0.as_ref()?.position(key)?;
         let entries = Arc::make_mut(self.0.as_mut()?);
         let at = entries.position(key)?;
-        let (_, value) = entries.list.remove(at);
+        let slot = entries.list.remove(at);
         entries.index();
-        Some(value)
+        Some(slot.value)
     }
 
     /// The entries in order.
@@ -157,17 +205,17 @@ impl Object {
 
     /// The keys in order.
     pub fn keys(&self) -> impl Iterator<Item = &Text> {
-        self.entries().iter().map(|(key, _)| key)
+        self.entries().iter().map(|slot| &slot.key)
     }
 
-    fn entries(&self) -> &[(Text, Value)] {
+    fn entries(&self) -> &[Slot] {
         self.0
             .as_deref()
             .map_or(&[], |entries| entries.list.as_slice())
     }
 
     /// Takes entries as they come; of equal keys the last value stands at the first position.
-    fn from_entries(mut list: Vec<(Text, Value)>) -> Self {
+    fn from_entries(mut list: Vec<Slot>) -> Self {
         if list.is_empty() {
             return Self::new();
         }
@@ -175,10 +223,12 @@ impl Object {
             let mut at = 1;
             while at < list.len() {
                 let (before, rest) = list.split_at_mut(at);
-                if let Some((key, value)) = rest.first_mut()
-                    && let Some((_, first)) = before.iter_mut().find(|(known, _)| known == key)
+                if let Some(slot) = rest.first_mut()
+                    && let Some(first) = before
+                        .iter_mut()
+                        .find(|first| first.is(&slot.key, slot.tag))
                 {
-                    *first = core::mem::take(value);
+                    first.value = core::mem::take(&mut slot.value);
                     list.remove(at);
                 } else {
                     at = at.saturating_add(1);
@@ -200,8 +250,8 @@ impl Object {
             .any(|pair| matches!(pair, &[a, b] if entries.key_at(a) == entries.key_at(b)));
         if repeated {
             let mut object = Self::new();
-            for (key, value) in entries.list {
-                object.insert(key, value);
+            for slot in entries.list {
+                object.insert(slot.key, slot.value);
             }
             return object;
         }
@@ -210,14 +260,14 @@ impl Object {
 }
 
 /// The entries of an [`Object`], in order.
-#[derive(Clone, Debug)]
-pub struct Entry<'a>(slice::Iter<'a, (Text, Value)>);
+#[derive(Clone)]
+pub struct Entry<'a>(slice::Iter<'a, Slot>);
 
 impl<'a> Iterator for Entry<'a> {
     type Item = (&'a Text, &'a Value);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.next().map(|(key, value)| (key, value))
+        self.0.next().map(|slot| (&slot.key, &slot.value))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -242,7 +292,7 @@ impl<K: Into<Text>, V: Into<Value>> FromIterator<(K, V)> for Object {
         Self::from_entries(
             entries
                 .into_iter()
-                .map(|(key, value)| (key.into(), value.into()))
+                .map(|(key, value)| Slot::new(key.into(), value.into()))
                 .collect(),
         )
     }
@@ -267,6 +317,12 @@ impl PartialEq for Object {
             && self
                 .iter()
                 .all(|(key, value)| other.get(key) == Some(value))
+    }
+}
+
+impl fmt::Debug for Entry<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.clone()).finish()
     }
 }
 
@@ -305,17 +361,19 @@ impl<'de> Visitor<'de> for ObjectVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
-        read_entries(&mut map, Vec::new())
+        read_entries(&mut map, None)
     }
 }
 
-/// Reads the rest of a map behind the entries that were read already.
+/// Reads the rest of a map behind an entry that was read already.
 pub(crate) fn read_entries<'de, A: MapAccess<'de>>(
     map: &mut A,
-    mut list: Vec<(Text, Value)>,
+    first: Option<(Text, Value)>,
 ) -> Result<Object, A::Error> {
-    while let Some(entry) = map.next_entry()? {
-        list.push(entry);
+    let mut list = Vec::with_capacity(8);
+    list.extend(first.map(|(key, value)| Slot::new(key, value)));
+    while let Some((key, value)) = map.next_entry()? {
+        list.push(Slot::new(key, value));
     }
     Ok(Object::from_entries(list))
 }
@@ -360,6 +418,27 @@ mod tests {
         assert_eq!(object.get("k37"), None);
         assert_eq!(object.get("k74"), Some(&Value::I64(2)));
         assert_eq!(object.len(), 99);
+    }
+
+    #[test]
+    fn keys_that_differ_anywhere_are_told_apart() {
+        let keys: Vec<alloc::string::String> = ["", "a", "\0", "a\0", "ab", "ba", "abc", "abd"]
+            .into_iter()
+            .map(Into::into)
+            .chain((4..20).flat_map(|length| {
+                (0..length).map(move |at| {
+                    let mut key = alloc::vec![b'x'; length];
+                    key[at] = b'y';
+                    alloc::string::String::from_utf8(key).unwrap()
+                })
+            }))
+            .collect();
+        for a in &keys {
+            let object: Object = [(a.as_str(), 1)].into_iter().collect();
+            for b in &keys {
+                assert_eq!(object.contains_key(b), a == b, "{a} {b}");
+            }
+        }
     }
 
     #[test]

@@ -347,9 +347,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
                 .or_else(|_| token.parse::<f64>().map(Value::F64))
                 .map_err(|_| Error::custom("number out of range"));
         }
-        let mut list = Vec::with_capacity(8);
-        list.push((key, first));
-        read_entries(&mut map, list).map(Value::Object)
+        read_entries(&mut map, Some((key, first))).map(Value::Object)
     }
 }
 
