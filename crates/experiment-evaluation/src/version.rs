@@ -18,22 +18,47 @@ pub(crate) struct Version<T> {
 impl<'a> Version<&'a str> {
     /// Reads the whole of `text`, in one pass and without backtracking.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
-        let (major, rest) = number(text.as_bytes())?;
-        let (minor, rest) = number(rest.strip_prefix(b".")?)?;
-        let version = Self {
-            major,
-            minor,
-            patch: 0,
-            pre: None,
+        // MAJOR.MINOR.PATCH in one pass; `rest` is where that ends.
+        let (mut finished, mut number, mut digits) = ([0; 2], 0_u64, 0_usize);
+        let (mut dots, mut rest) = (0_usize, "");
+        for (at, byte) in text.bytes().enumerate() {
+            if byte.is_ascii_digit() {
+                let digit = u64::from(byte & 0xf);
+                number = number.checked_mul(10)?.checked_add(digit)?;
+                digits = digits.wrapping_add(1);
+            } else if byte == b'.' && digits > 0 && dots < 2 {
+                *finished.get_mut(dots)? = number;
+                (number, digits) = (0, 0);
+                dots = dots.wrapping_add(1);
+            } else {
+                rest = text.get(at..)?;
+                break;
+            }
+        }
+        let [major, minor] = finished;
+        let version = match dots {
+            _ if digits == 0 => return None,
+            1 => Self {
+                major,
+                minor: number,
+                patch: 0,
+                pre: None,
+            },
+            2 => Self {
+                major,
+                minor,
+                patch: number,
+                pre: None,
+            },
+            _ => return None,
         };
         if rest.is_empty() {
             return Some(version);
         }
-        let (patch, rest) = number(rest.strip_prefix(b".")?)?;
-        if rest.is_empty() {
-            return Some(Self { patch, ..version });
+        // Only a version with a patch has more behind it.
+        if dots != 2 {
+            return None;
         }
-        let rest = text.get(text.len().checked_sub(rest.len())?..)?;
         let (rest, build) = match rest.split_once('+') {
             Some((rest, build)) => (rest, Some(build)),
             None => (rest, None),
@@ -42,14 +67,13 @@ impl<'a> Version<&'a str> {
             return None;
         }
         if rest.is_empty() {
-            return Some(Self { patch, ..version });
+            return Some(version);
         }
         let pre = rest.strip_prefix('-')?;
         let valid = pre
             .split('.')
             .all(|part| is_identifier(part) && !has_leading_zero(part));
         valid.then_some(Self {
-            patch,
             pre: Some(pre),
             ..version
         })
@@ -78,26 +102,6 @@ impl<T: AsRef<str>> Version<T> {
             patch: self.patch,
             pre: self.pre.map(own),
         }
-    }
-}
-
-/// The ASCII digits at the start as a number, and the rest.
-#[inline]
-fn number(text: &[u8]) -> Option<(u64, &[u8])> {
-    /// Numbers of up to this many digits fit into 64 bits.
-    const SAFE_DIGITS: usize = 19;
-
-    let mut value = 0_u64;
-    let mut digits = 0_usize;
-    while let Some(digit @ b'0'..=b'9') = text.get(digits) {
-        value = value.wrapping_mul(10).wrapping_add(u64::from(digit & 15));
-        digits = digits.wrapping_add(1);
-    }
-    let (number, rest) = text.split_at_checked(digits)?;
-    match digits {
-        0 => None,
-        ..=SAFE_DIGITS => Some((value, rest)),
-        _ => Some((core::str::from_utf8(number).ok()?.parse().ok()?, rest)),
     }
 }
 
