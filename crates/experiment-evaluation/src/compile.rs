@@ -13,7 +13,7 @@ use crate::{
     bucket::SaltedHash,
     context::Path,
     diagnostic::{Code, Diagnostic},
-    intern::{Interned, hash_keys, hash_variant, same_variant},
+    intern::{Interned, hash_keys, hash_object, hash_variant, same_object, same_variant},
     limits::Options,
     matching::Matcher,
     order::Graph,
@@ -34,6 +34,7 @@ pub(crate) struct Builder {
     flags: Vec<Pending>,
     by_key: HashMap<Text, u32>,
     variants: Interned<Variant>,
+    metadata: Interned<Object>,
     paths: Interned<Arc<Path>>,
     malformed: Vec<Diagnostic>,
     diagnostics: Vec<Diagnostic>,
@@ -54,6 +55,7 @@ impl Builder {
             flags: Vec::new(),
             by_key: HashMap::new(),
             variants: Interned::new(),
+            metadata: Interned::new(),
             paths: Interned::new(),
             malformed: Vec::new(),
             diagnostics: Vec::new(),
@@ -142,7 +144,7 @@ impl Builder {
             .as_ref()
             .is_none_or(|alternatives| alternatives.iter().any(Vec::is_empty));
 
-        let merged = merge(flag.metadata.as_ref(), segment.metadata.as_ref());
+        let merged = self.metadata(merge(flag.metadata.as_ref(), segment.metadata.as_ref()));
         let variant = segment.variant.as_ref().map_or(NONE, |key| {
             self.variant(flag, key, &merged, || format!("segments[{index}].variant"))
         });
@@ -184,7 +186,10 @@ impl Builder {
             ));
             return NONE;
         };
-        let metadata = merge(Some(merged), variant.metadata.as_ref());
+        let metadata = match &variant.metadata {
+            Some(own) => self.metadata(merge(Some(merged), Some(own))),
+            None => merged.clone(),
+        };
         let present = |value: &Option<Value>| value.clone().filter(|value| !value.is_null());
         let variant = Variant {
             key: variant.key.clone(),
@@ -193,10 +198,14 @@ impl Builder {
             metadata: Some(metadata).filter(|metadata| !metadata.is_empty()),
         };
         let hash = hash_variant(&variant);
-        let known = variant.clone();
-        self.variants
-            .intern(hash, |other| same_variant(other, &known), || variant)
-            .0
+        let variants = &mut self.variants;
+        variants.intern(hash, variant, same_variant).0
+    }
+
+    /// The same metadata, sharing their entries with equal ones.
+    fn metadata(&mut self, metadata: Object) -> Object {
+        let hash = hash_object(&metadata);
+        self.metadata.intern(hash, metadata, same_object).1.clone()
     }
 
     fn bucket(
@@ -330,7 +339,7 @@ impl Builder {
             [root, path @ ..] if root == "context" => {
                 let same = |known: &Arc<Path>| known.keys() == path;
                 let make = || Arc::new(Path::new(path));
-                let (slot, path) = self.paths.intern(hash_keys(path), same, make);
+                let (slot, path) = self.paths.find_or_make(hash_keys(path), same, make);
                 Source::Context {
                     path: path.clone(),
                     slot,

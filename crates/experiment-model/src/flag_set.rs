@@ -165,15 +165,35 @@ pub fn read_flags(json: &[u8]) -> Result<FlagSet, ReadError> {
 /// ```
 pub fn for_each_flag(
     json: &[u8],
-    each: impl FnMut(Result<Flag, Malformed>),
+    mut each: impl FnMut(Result<Flag, Malformed>),
 ) -> Result<(), ReadError> {
     let json = json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json);
     let text = core::str::from_utf8(json).map_err(|error| not_utf8(json, error.valid_up_to()))?;
+    let mut handed_over = 0;
+    let straight = Straight {
+        each: |flag| each(Ok(flag)),
+        handed_over: &mut handed_over,
+    };
+    if read(text, straight).is_ok() {
+        return Ok(());
+    }
+    // Something is wrong with a flag, or with the text as a whole. Flags are now cut out first, which
+    // takes longer, and read one by one.
+    read(
+        text,
+        OneByOne {
+            each,
+            index: 0,
+            skip: handed_over,
+        },
+    )
+    .map_err(|error| ReadError::new(&error))
+}
+
+fn read<'de>(text: &'de str, seed: impl DeserializeSeed<'de>) -> Result<(), serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    Each { each, index: 0 }
-        .deserialize(&mut deserializer)
-        .and_then(|()| deserializer.end())
-        .map_err(|error| ReadError::new(&error))
+    seed.deserialize(&mut deserializer)?;
+    deserializer.end()
 }
 
 fn not_utf8(json: &[u8], valid: usize) -> ReadError {
@@ -191,14 +211,50 @@ fn not_utf8(json: &[u8], valid: usize) -> ReadError {
     }
 }
 
-/// Hands every flag of an array or object to `each`.
-struct Each<F> {
+/// Hands every flag of an array to `each`, up to the first that cannot be read.
+struct Straight<'a, F> {
     each: F,
-    index: usize,
+    handed_over: &'a mut usize,
 }
 
-impl<F: FnMut(Result<Flag, Malformed>)> Each<F> {
+impl<'de, F: FnMut(Flag)> DeserializeSeed<'de> for Straight<'_, F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, F: FnMut(Flag)> Visitor<'de> for Straight<'_, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of flags")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(flag) = seq.next_element()? {
+            (self.each)(flag);
+            *self.handed_over = self.handed_over.saturating_add(1);
+        }
+        Ok(())
+    }
+}
+
+/// Cuts every flag of an array or object out, reads it by itself and hands it to `each`.
+struct OneByOne<F> {
+    each: F,
+    index: usize,
+    /// How many flags have been handed over already.
+    skip: usize,
+}
+
+impl<F: FnMut(Result<Flag, Malformed>)> OneByOne<F> {
     fn flag(&mut self, json: &str, outer_key: Option<&str>) {
+        if self.index < self.skip {
+            self.index = self.index.saturating_add(1);
+            return;
+        }
         let flag = read_flag(json, outer_key).map_err(|(path, message)| Malformed {
             index: self.index,
             key: outer_key.map(Text::new).or_else(|| key_of(json)),
@@ -247,7 +303,7 @@ fn key_of(json: &str) -> Option<Text> {
     serde_json::from_str::<Key>(json).ok().map(|flag| flag.key)
 }
 
-impl<'de, F: FnMut(Result<Flag, Malformed>)> DeserializeSeed<'de> for Each<F> {
+impl<'de, F: FnMut(Result<Flag, Malformed>)> DeserializeSeed<'de> for OneByOne<F> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -255,7 +311,7 @@ impl<'de, F: FnMut(Result<Flag, Malformed>)> DeserializeSeed<'de> for Each<F> {
     }
 }
 
-impl<'de, F: FnMut(Result<Flag, Malformed>)> Visitor<'de> for Each<F> {
+impl<'de, F: FnMut(Result<Flag, Malformed>)> Visitor<'de> for OneByOne<F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

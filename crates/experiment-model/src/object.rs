@@ -198,6 +198,14 @@ impl Object {
         Some(slot.value)
     }
 
+    /// Whether both share the same entries: clones of which none was changed.
+    pub fn shares_entries_with(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (a, b) => a.is_none() && b.is_none(),
+        }
+    }
+
     /// The entries in order.
     pub fn iter(&self) -> Entry<'_> {
         Entry(self.entries().iter())
@@ -308,9 +316,7 @@ impl<K: Into<Text>, V: Into<Value>> Extend<(K, V)> for Object {
 
 impl PartialEq for Object {
     fn eq(&self, other: &Self) -> bool {
-        if let (Some(a), Some(b)) = (&self.0, &other.0)
-            && Arc::ptr_eq(a, b)
-        {
+        if self.shares_entries_with(other) {
             return true;
         }
         self.len() == other.len()
