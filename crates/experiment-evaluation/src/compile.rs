@@ -149,7 +149,7 @@ impl Builder {
             self.variant(flag, key, &merged, || format!("segments[{index}].variant"))
         });
         let bucket = segment.bucket.as_ref();
-        let bucket = bucket.map(|bucket| self.bucket(flag, index, bucket, &merged));
+        let bucket = bucket.map(|bucket| Box::new(self.bucket(flag, index, bucket, &merged)));
         let name = segment
             .metadata
             .as_ref()

@@ -90,7 +90,7 @@ pub(crate) struct CompiledSegment {
     pub(crate) conditions: Box<[CompiledCondition]>,
     /// There are no conditions, or there is an alternative without conditions.
     pub(crate) everyone: bool,
-    pub(crate) bucket: Option<CompiledBucket>,
+    pub(crate) bucket: Option<Box<CompiledBucket>>,
     /// Position of the variant of users that no distribution takes; [`NONE`] if they get none.
     pub(crate) variant: u32,
 }
