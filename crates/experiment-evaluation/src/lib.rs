@@ -16,6 +16,7 @@ mod evaluation;
 mod explain;
 mod intern;
 mod limits;
+mod lint;
 mod matching;
 mod number;
 mod order;
@@ -33,5 +34,6 @@ pub use crate::{
     evaluation::{Evaluation, Iter, KeysOptions},
     explain::{BucketStep, ConditionStep, Explanation, Reason, SegmentOutcome, SegmentStep},
     limits::{Limits, Options, RegexMatching},
+    lint::lint,
     plan::{FlagHandle, Plan, SPEC_VERSION},
 };

@@ -1,3 +1,10 @@
 //! Integration tests of the evaluation crate, in one binary.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "as in test functions, which share functions that are none"
+)]
 
 mod conformance;
+mod lint;

@@ -1,0 +1,109 @@
+//! Dependencies that are read but not declared, and declared but not read.
+
+use alloc::{format, string::String, vec::Vec};
+
+use experiment_model::{Flag, Selector, Text};
+use hashbrown::{HashMap, HashSet};
+
+use super::{Findings, selection::read_flag};
+use crate::{compile::conditions, diagnostic::Code};
+
+/// The flags by key.
+pub(super) struct Dependencies<'f> {
+    flags: &'f HashMap<&'f str, &'f Flag>,
+}
+
+impl<'f> Dependencies<'f> {
+    pub(super) fn new(flags: &'f HashMap<&'f str, &'f Flag>) -> Self {
+        Self { flags }
+    }
+
+    pub(super) fn check(&self, findings: &mut Findings<'_>) {
+        let flag = findings.flag;
+        let reads: Vec<(String, &Text)> = selectors(flag)
+            .filter_map(|(path, selector)| Some((path(), read_flag(selector)?)))
+            .collect();
+        let declared = flag.dependencies.as_deref().unwrap_or_default();
+        if reads.is_empty() && declared.is_empty() {
+            return;
+        }
+        let evaluated = self.reachable(declared);
+        for (path, read) in &reads {
+            if **read == flag.key {
+                let message = String::from("the flag reads its own result, which is absent");
+                findings.push(Code::UndeclaredDependency, path.clone(), message);
+            } else if !evaluated.contains(read.as_str()) {
+                let message = format!("`{read}` is read, but is not a dependency");
+                findings.push(Code::UndeclaredDependency, path.clone(), message);
+            }
+        }
+        for (index, dependency) in declared.iter().enumerate() {
+            // What is missing, or depends on the flag itself, is a finding of compiling.
+            if !self.flags.contains_key(dependency.as_str()) {
+                continue;
+            }
+            let through = self.reachable(core::slice::from_ref(dependency));
+            let used = through.contains(flag.key.as_str())
+                || reads
+                    .iter()
+                    .any(|(_, read)| through.contains(read.as_str()));
+            if !used {
+                let message = format!("no condition reads the result of `{dependency}`");
+                findings.push(
+                    Code::UnusedDependency,
+                    format!("dependencies[{index}]"),
+                    message,
+                );
+            }
+        }
+    }
+
+    /// The keys and what they depend on, directly or not.
+    fn reachable<'a>(&self, keys: &'a [Text]) -> HashSet<&'a str>
+    where
+        'f: 'a,
+    {
+        let mut reached: HashSet<&'a str> = HashSet::new();
+        let mut open: Vec<&'a str> = keys.iter().map(Text::as_str).collect();
+        while let Some(key) = open.pop() {
+            if reached.insert(key)
+                && let Some(flag) = self.flags.get(key)
+            {
+                let flag: &'f Flag = flag;
+                open.extend(flag.dependencies.iter().flatten().map(Text::as_str));
+            }
+        }
+        reached
+    }
+}
+
+/// All selectors of a flag, each with its path.
+fn selectors(flag: &Flag) -> impl Iterator<Item = (impl Fn() -> String, &Selector)> {
+    let of_conditions =
+        conditions(flag).map(|(place, condition)| (Place::Condition(place), &condition.selector));
+    let of_buckets = flag
+        .segments
+        .iter()
+        .enumerate()
+        .filter_map(|(index, segment)| {
+            Some((Place::Bucket(index), &segment.bucket.as_ref()?.selector))
+        });
+    of_conditions
+        .chain(of_buckets)
+        .map(|(place, selector)| (move || place.path(), selector))
+}
+
+#[derive(Clone, Copy)]
+enum Place {
+    Condition(crate::compile::ConditionPlace),
+    Bucket(usize),
+}
+
+impl Place {
+    fn path(self) -> String {
+        match self {
+            Self::Condition(place) => format!("{place}.selector"),
+            Self::Bucket(segment) => format!("segments[{segment}].bucket.selector"),
+        }
+    }
+}
