@@ -20,6 +20,7 @@ mod lint;
 mod matching;
 mod number;
 mod order;
+mod partial;
 mod pattern;
 mod plan;
 mod short;
@@ -35,5 +36,6 @@ pub use crate::{
     explain::{BucketStep, ConditionStep, Explanation, Reason, SegmentOutcome, SegmentStep},
     limits::{Limits, Options, RegexMatching},
     lint::lint,
+    partial::evaluate_partially,
     plan::{FlagHandle, Plan, SPEC_VERSION},
 };
