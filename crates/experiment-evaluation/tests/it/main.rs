@@ -8,4 +8,7 @@
 
 mod conformance;
 mod lint;
+mod order;
 mod partial;
+mod traces;
+mod users;
