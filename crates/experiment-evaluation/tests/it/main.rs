@@ -10,5 +10,6 @@ mod conformance;
 mod lint;
 mod order;
 mod partial;
+mod schema;
 mod traces;
 mod users;
