@@ -27,33 +27,37 @@ impl<'f> Dependencies<'f> {
         if reads.is_empty() && declared.is_empty() {
             return;
         }
-        let evaluated = self.reachable(declared);
         for (path, read) in &reads {
-            if **read == flag.key {
-                let message = String::from("the flag reads its own result, which is absent");
-                findings.push(Code::UndeclaredDependency, path.clone(), message);
-            } else if !evaluated.contains(read.as_str()) {
-                let message = format!("`{read}` is read, but is not a dependency");
-                findings.push(Code::UndeclaredDependency, path.clone(), message);
+            let is_own = **read == flag.key;
+            if !is_own
+                && (declared.contains(read) || self.reachable(declared).contains(read.as_str()))
+            {
+                continue;
             }
+            let message = if is_own {
+                String::from("the flag reads its own result, which is absent")
+            } else {
+                format!("`{read}` is read, but is not a dependency")
+            };
+            findings.push(Code::UndeclaredDependency, path.clone(), message);
         }
         for (index, dependency) in declared.iter().enumerate() {
-            // What is missing, or depends on the flag itself, is a finding of compiling.
+            // A dependency that is missing is a finding of compiling.
             if !self.flags.contains_key(dependency.as_str()) {
                 continue;
             }
-            let through = self.reachable(core::slice::from_ref(dependency));
-            let used = through.contains(flag.key.as_str())
-                || reads
-                    .iter()
-                    .any(|(_, read)| through.contains(read.as_str()));
-            if !used {
+            // Flags may be read through others.
+            let is_read = !reads.is_empty()
+                && (reads.iter().any(|(_, read)| *read == dependency) || {
+                    let through = self.reachable(core::slice::from_ref(dependency));
+                    reads
+                        .iter()
+                        .any(|(_, read)| through.contains(read.as_str()))
+                });
+            if !is_read {
                 let message = format!("no condition reads the result of `{dependency}`");
-                findings.push(
-                    Code::UnusedDependency,
-                    format!("dependencies[{index}]"),
-                    message,
-                );
+                let path = format!("dependencies[{index}]");
+                findings.push(Code::UnusedDependency, path, message);
             }
         }
     }

@@ -132,22 +132,10 @@ fn check_gaps(
         reached = reached.max(range.end);
     }
     gaps.push(reached..POINTS);
-    // A user whom no distribution takes goes on to the next allocation.
-    let others: Vec<(Range<i64>, usize)> = bucket
-        .allocations
-        .iter()
-        .enumerate()
-        .filter(|(other, allocation)| {
-            *other != index
-                && taking(&allocation.range, i64::from(SLOTS))
-                    .is_some_and(|other| overlap(&other, &slots) > 0)
-        })
-        .take(COMPARED)
-        .flat_map(|(_, allocation)| points(&allocation.distributions))
-        .collect();
+    let others = points_beside(bucket, index, &slots);
     for gap in gaps {
         let size = gap.end.saturating_sub(gap.start);
-        if size > SEAM && !others.iter().any(|(range, _)| overlap(range, &gap) > 0) {
+        if size > SEAM && !is_touched(&gap, &others) {
             let share = percent(size);
             let message = format!(
                 "no distribution takes [{}, {}), {share} % of the allocation",
@@ -157,6 +145,40 @@ fn check_gaps(
             findings.push(Code::IncompleteRanges, path, message);
         }
     }
+}
+
+/// The points that other allocations take of the same slots, apart from each other and by start. A
+/// user whom no distribution of one allocation takes goes on to the next.
+fn points_beside(bucket: &Bucket, index: usize, slots: &Range<i64>) -> Vec<Range<i64>> {
+    let shares_slots = |allocation: &Allocation| {
+        taking(&allocation.range, i64::from(SLOTS)).is_some_and(|other| overlap(&other, slots) > 0)
+    };
+    let mut ranges: Vec<Range<i64>> = bucket
+        .allocations
+        .iter()
+        .take(COMPARED)
+        .enumerate()
+        .filter(|(other, allocation)| *other != index && shares_slots(allocation))
+        .flat_map(|(_, allocation)| points(&allocation.distributions))
+        .map(|(range, _)| range)
+        .collect();
+    ranges.sort_by_key(|range| range.start);
+    ranges.dedup_by(|next, range| {
+        let joins = next.start <= range.end;
+        if joins {
+            range.end = range.end.max(next.end);
+        }
+        joins
+    });
+    ranges
+}
+
+/// Whether one of the ranges, which are apart and in order, has a point of the gap.
+fn is_touched(gap: &Range<i64>, ranges: &[Range<i64>]) -> bool {
+    let behind = ranges.partition_point(|range| range.end <= gap.start);
+    ranges
+        .get(behind)
+        .is_some_and(|range| range.start < gap.end)
 }
 
 /// Allocations that take the same users: the first in the list gets them.

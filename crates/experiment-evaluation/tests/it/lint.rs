@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use experiment_conformance::Subject;
-use experiment_evaluation::{Code, Options, Severity, lint};
-use experiment_model::{FlagSet, read_flags};
+use experiment_evaluation::{Code, Options, Plan, RegexMatching, SegmentOutcome, Severity, lint};
+use experiment_model::{FlagSet, Operator, User, Value, read_flags};
+use proptest::{prelude::*, sample::select};
 
 /// What is found in `flags`, as `code path`; for every flag but the first with its key in front.
 fn found(flags: &str, options: &Options) -> Vec<String> {
@@ -102,7 +103,10 @@ fn table() -> Vec<(String, Vec<String>)> {
         ),
         (
             flag(r#""segments": [], "dependencies": ["f"]"#),
-            one("dependency-cycle", "dependencies"),
+            vec![
+                "dependency-cycle dependencies".into(),
+                "unused-dependency dependencies[0]".into(),
+            ],
         ),
         (
             with(
@@ -113,6 +117,7 @@ fn table() -> Vec<(String, Vec<String>)> {
                 "depends-on-cycle dependencies".into(),
                 "unused-dependency dependencies[0]".into(),
                 "g: dependency-cycle dependencies".into(),
+                "g: unused-dependency dependencies[0]".into(),
             ],
         ),
         (
@@ -689,4 +694,101 @@ fn every_conformance_case_can_be_linted() {
         }
     }
     assert_eq!(lint(&FlagSet::default(), &Options::default()), []);
+}
+
+#[test]
+fn findings_about_segments_and_conditions_hold_for_every_user() {
+    let (mut unreachable, mut constant) = (0, 0);
+    let large = Subject::large();
+    let cases = large.iter().flat_map(|subject| &subject.cases).step_by(8);
+    for case in cases {
+        let flags = read_flags(case.flags.to_string().as_bytes()).expect("a list of flags");
+        let plan = Plan::compile(&flags, &Options::default());
+        for finding in lint(&flags, &Options::default()) {
+            let flag = finding.flag.as_deref().unwrap_or_default();
+            let Some(explanation) = plan.explain(&case.context, flag) else {
+                continue;
+            };
+            for step in explanation.segments() {
+                let segment = format!("segments[{}]", step.index());
+                if finding.code == Code::UnreachableSegment {
+                    unreachable += 1;
+                    assert_ne!(finding.path, segment, "{}", case.flags);
+                }
+                if finding.code != Code::ConstantCondition {
+                    continue;
+                }
+                constant += 1;
+                if finding.path == format!("{segment}.conditions") {
+                    assert_eq!(step.outcome(), SegmentOutcome::NotTargeted);
+                }
+                let (mut alternative, mut index) = (0, 0);
+                for condition in explanation.conditions(step) {
+                    if condition.alternative() != alternative {
+                        (alternative, index) = (condition.alternative(), 0);
+                    }
+                    if finding.path == format!("{segment}.conditions[{alternative}][{index}]") {
+                        let never = finding.message.ends_with("never holds");
+                        let always = finding.message.ends_with("always holds");
+                        let empty_list = condition.actual() == &Value::from([""; 0]);
+                        let holds = if always { true } else { !never && !empty_list };
+                        assert_eq!(condition.matched(), holds, "{finding}: {condition}");
+                    }
+                    index += 1;
+                }
+            }
+        }
+    }
+    assert!(unreachable > 0 && constant > 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn a_pattern_without_the_note_matches_the_same_in_full_and_in_search(
+        start in select(&["^", ".*", ".+?", "^(", "(^", "(?:^a|^", r"\A", "a|^", "(^)?", "[^", "a"][..]),
+        body in "[ab.*|?)(]{0,4}",
+        end in select(&["$", ".*", ".{1,}", ")$", "$)", "$|.*$", r"\z", "$|b", r"\$", "[$]", "$?"][..]),
+        texts in prop::collection::vec("[ab]{0,5}", 1..8),
+    ) {
+        let pattern = format!("{start}{body}{end}");
+        let flags = property("regex match", &Value::from([pattern.as_str()]).to_string());
+        let flags = read_flags(flags.as_bytes()).expect("a list of flags");
+        let noted = [Code::UnanchoredPattern, Code::InvalidPattern];
+        if lint(&flags, &Options::default()).iter().any(|finding| noted.contains(&finding.code)) {
+            return Ok(());
+        }
+        let mut search = Options::default();
+        search.regex_matching = RegexMatching::Search;
+        let full = Plan::compile(&flags, &Options::default());
+        let search = Plan::compile(&flags, &search);
+        for text in texts {
+            let user = User::new().with_user_property("p", text.as_str());
+            prop_assert_eq!(full.evaluate(&user), search.evaluate(&user), "{:?} and {:?}", pattern, text);
+        }
+    }
+
+    #[test]
+    fn anything_that_can_be_read_can_be_linted(
+        pairs in prop::collection::vec((any::<i64>(), any::<i64>()), 0..6),
+        slots in (any::<i64>(), any::<i64>()),
+        pattern in "\\PC{0,12}",
+        value in "\\PC{0,12}",
+        operator in select(&Operator::KNOWN[..]),
+        keys in prop::collection::vec(select(&["context", "user", "result", "f", "key", "", "groups"][..]), 0..4),
+    ) {
+        let list: Vec<String> = pairs
+            .iter()
+            .map(|(start, end)| format!(r#"{{"variant": "on", "range": [{start}, {end}]}}"#))
+            .collect();
+        let allocation = format!(r#"{{"range": [{}, {}], "distributions": [{}]}}"#, slots.0, slots.1, list.join(","));
+        let (keys, values) = (Value::from(keys), Value::from([pattern, value]));
+        let flags = segment(&format!(
+            r#""bucket": {{"selector": {keys}, "salt": "", "allocations": [{allocation}, {allocation}]}},
+                "conditions": [[{{"selector": {keys}, "op": "{operator}", "values": {values}}}], []]"#
+        ));
+        let flags = read_flags(flags.as_bytes()).expect("a list of flags");
+        prop_assert!(!lint(&flags, &Options::default()).is_empty());
+    }
 }

@@ -45,7 +45,6 @@ impl Schema {
         let fail = |what: &str| Err(format!("{keyword} {argument}: {what} {value}"));
         let number = |value: &Value| value.as_i64().expect("an integer");
         match keyword {
-            "$schema" | "$defs" | "title" | "description" => {}
             "$ref" => {
                 let name = argument
                     .as_str()
@@ -86,7 +85,7 @@ impl Schema {
                     return fail("wrong length of");
                 }
             }
-            "minimum" | "maximum" => {}
+            "$schema" | "$defs" | "title" | "description" | "minimum" | "maximum" => {}
             "items" => {
                 for item in value.as_list().unwrap_or_default() {
                     self.check(argument, item)?;
