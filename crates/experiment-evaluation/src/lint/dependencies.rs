@@ -8,6 +8,9 @@ use hashbrown::{HashMap, HashSet};
 use super::{Findings, selection::read_flag};
 use crate::{compile::conditions, diagnostic::Code};
 
+/// So many dependencies of one flag are followed; no real flag has more.
+const FOLLOWED: usize = 1_000;
+
 /// The flags by key.
 pub(super) struct Dependencies<'f> {
     flags: &'f HashMap<&'f str, &'f Flag>,
@@ -21,7 +24,7 @@ impl<'f> Dependencies<'f> {
     pub(super) fn check(&self, findings: &mut Findings<'_>) {
         let flag = findings.flag;
         let reads: Vec<(String, &Text)> = selectors(flag)
-            .filter_map(|(path, selector)| Some((path(), read_flag(selector)?)))
+            .filter_map(|(path, selector)| read_flag(selector).map(|read| (path(), read)))
             .collect();
         let declared = flag.dependencies.as_deref().unwrap_or_default();
         if reads.is_empty() && declared.is_empty() {
@@ -29,9 +32,7 @@ impl<'f> Dependencies<'f> {
         }
         for (path, read) in &reads {
             let is_own = **read == flag.key;
-            if !is_own
-                && (declared.contains(read) || self.reachable(declared).contains(read.as_str()))
-            {
+            if !is_own && (declared.contains(read) || self.reach(declared, &[*read])) {
                 continue;
             }
             let message = if is_own {
@@ -41,19 +42,16 @@ impl<'f> Dependencies<'f> {
             };
             findings.push(Code::UndeclaredDependency, path.clone(), message);
         }
+        let wanted: Vec<&Text> = reads.iter().map(|(_, read)| *read).collect();
         for (index, dependency) in declared.iter().enumerate() {
             // A dependency that is missing is a finding of compiling.
             if !self.flags.contains_key(dependency.as_str()) {
                 continue;
             }
             // Flags may be read through others.
-            let is_read = !reads.is_empty()
-                && (reads.iter().any(|(_, read)| *read == dependency) || {
-                    let through = self.reachable(core::slice::from_ref(dependency));
-                    reads
-                        .iter()
-                        .any(|(_, read)| through.contains(read.as_str()))
-                });
+            let is_read = !wanted.is_empty()
+                && (wanted.contains(&dependency)
+                    || self.reach(core::slice::from_ref(dependency), &wanted));
             if !is_read {
                 let message = format!("no condition reads the result of `{dependency}`");
                 let path = format!("dependencies[{index}]");
@@ -62,22 +60,23 @@ impl<'f> Dependencies<'f> {
         }
     }
 
-    /// The keys and what they depend on, directly or not.
-    fn reachable<'a>(&self, keys: &'a [Text]) -> HashSet<&'a str>
-    where
-        'f: 'a,
-    {
-        let mut reached: HashSet<&'a str> = HashSet::new();
-        let mut open: Vec<&'a str> = keys.iter().map(Text::as_str).collect();
+    /// Whether one of the `wanted` flags is among `keys` and what they depend on, directly or not.
+    /// Beyond [`FOLLOWED`] flags it is taken to be.
+    fn reach(&self, keys: &[Text], wanted: &[&Text]) -> bool {
+        let wanted: HashSet<&str> = wanted.iter().map(|key| key.as_str()).collect();
+        let mut reached: HashSet<&str> = HashSet::new();
+        let mut open: Vec<&str> = keys.iter().map(Text::as_str).collect();
         while let Some(key) = open.pop() {
+            if wanted.contains(key) || reached.len() > FOLLOWED {
+                return true;
+            }
             if reached.insert(key)
                 && let Some(flag) = self.flags.get(key)
             {
-                let flag: &'f Flag = flag;
                 open.extend(flag.dependencies.iter().flatten().map(Text::as_str));
             }
         }
-        reached
+        false
     }
 }
 
