@@ -118,8 +118,9 @@ pub(crate) fn slot_and_point(hash: u32) -> (u32, u32) {
 
 #[cfg(test)]
 mod tests {
-    use alloc::format;
+    use alloc::{format, string::String, vec::Vec};
 
+    use experiment_conformance::vectors;
     use proptest::prelude::*;
 
     use super::*;
@@ -150,5 +151,57 @@ mod tests {
     fn slots_and_points_cover_their_ranges() {
         assert_eq!(slot_and_point(0), (0, 0));
         assert_eq!(slot_and_point(u32::MAX), (95, 42_949_672));
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Row {
+        input: String,
+        seed: u32,
+        hash: u32,
+        allocation: Option<u32>,
+        distribution: Option<u32>,
+    }
+
+    /// The hash of a text with any seed, by way of an empty salt without its slash.
+    fn seeded(seed: u32, text: &str) -> u32 {
+        let hash = SaltedHash {
+            state: seed,
+            carry: 0,
+            carried: 0,
+            length: 0,
+        };
+        hash.of(text)
+    }
+
+    #[test]
+    fn every_vector_has_its_hash_slot_and_point() {
+        let rows: Vec<Row> = serde_json::from_str(vectors::MURMUR3).unwrap();
+        assert_eq!(rows.len(), 168);
+        for row in rows {
+            assert_eq!(seeded(row.seed, &row.input), row.hash, "{}", row.input);
+            if let (Some(slot), Some(point)) = (row.allocation, row.distribution) {
+                assert_eq!(slot_and_point(row.hash), (slot, point), "{}", row.input);
+            }
+            let salts = row.input.match_indices('/').filter(|_| row.seed == 0);
+            for (slash, _) in salts {
+                let (salt, value) = (&row.input[..slash], &row.input[slash + 1..]);
+                assert_eq!(SaltedHash::new(salt).of(value), row.hash, "{salt}/{value}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_english_word_has_its_hash() {
+        #[derive(serde::Deserialize)]
+        struct Words {
+            seed: u32,
+            words: Vec<(String, u32)>,
+        }
+
+        let Words { seed, words } = serde_json::from_str(vectors::MURMUR3_WORDS).unwrap();
+        assert_eq!(words.len(), 1_999);
+        for (word, hash) in words {
+            assert_eq!(seeded(seed, &word), hash, "{word}");
+        }
     }
 }

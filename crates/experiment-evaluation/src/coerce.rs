@@ -183,3 +183,102 @@ impl<'a> TextList<'a> {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::{format, string::ToString, vec};
+
+    use experiment_conformance::vectors;
+
+    use super::*;
+
+    fn text(value: &Value) -> Option<String> {
+        let mut buffer = TextBuffer::new();
+        comparison_text(Node::from(value), &mut buffer, 128).map(String::from)
+    }
+
+    fn list(value: &Value) -> Option<Vec<String>> {
+        let list = TextList::of(Node::from(value), usize::MAX)?;
+        let mut texts: Vec<String> = Vec::new();
+        list.any(128, |text| {
+            if !texts.iter().any(|known| known == text) {
+                texts.push(text.to_string());
+            }
+            false
+        });
+        Some(texts)
+    }
+
+    /// Texts of number tokens where decision 9 stands over the label: a token with an exponent is
+    /// a double, as is `-0`.
+    const DECISION_9: &[(&str, &str)] = &[
+        ("-0", "-0.0"),
+        ("1e3", "1000.0"),
+        ("1E3", "1000.0"),
+        ("1e+3", "1000.0"),
+        ("10e-1", "1.0"),
+        ("1e15", "1.0E15"),
+        ("1e16", "1.0E16"),
+        ("1e18", "1.0E18"),
+    ];
+
+    #[test]
+    fn every_number_has_its_text() {
+        #[derive(serde::Deserialize)]
+        struct Row {
+            json: String,
+            expected: String,
+        }
+
+        let rows: Vec<Row> = serde_json::from_str(vectors::NUMBER_TO_STRING).unwrap();
+        assert_eq!(rows.len(), 66);
+        for Row { json, expected } in rows {
+            // A number beyond the range of doubles makes the flag or user malformed.
+            let Ok(value) = serde_json::from_str::<Value>(&json) else {
+                assert!(expected.ends_with("Infinity"), "{json}");
+                continue;
+            };
+            let ours = DECISION_9.iter().find(|(token, _)| *token == json);
+            let expected = ours.map_or(expected, |(_, text)| (*text).to_string());
+            assert_eq!(text(&value), Some(expected), "{json}");
+        }
+    }
+
+    #[test]
+    fn every_value_has_its_text_and_its_list() {
+        #[derive(serde::Deserialize)]
+        struct Row {
+            json: String,
+            string: Option<String>,
+            list_kotlin: Option<Vec<String>>,
+            list_strict_json: Option<Vec<String>>,
+        }
+
+        let rows: Vec<Row> = serde_json::from_str(vectors::COERCION).unwrap();
+        assert_eq!(rows.len(), 77);
+        for row in rows {
+            let Ok(value) = serde_json::from_str::<Value>(&row.json) else {
+                panic!("{} is no JSON", row.json);
+            };
+            let is_text = matches!(value, Value::Text(_));
+            let lists = if is_text {
+                row.list_strict_json
+            } else {
+                row.list_kotlin
+            };
+            assert_eq!(text(&value), row.string, "{}", row.json);
+            let ours = DECISION_9
+                .iter()
+                .find(|(token, _)| row.json == format!("\"[{token}]\""));
+            let lists = match ours {
+                Some((_, text)) => Some(vec![(*text).to_string()]),
+                None => lists,
+            };
+            assert_eq!(list(&value), lists, "{}", row.json);
+        }
+        assert_eq!(
+            list(&Value::from(vec!["a", "a"])),
+            Some(vec!["a".to_string()])
+        );
+    }
+}

@@ -4,7 +4,7 @@ use alloc::{string::String, vec::Vec};
 use core::fmt;
 
 use experiment_model::{Malformed, Text};
-use serde::{Serialize, Serializer};
+use serde::{Serialize, Serializer, ser::SerializeMap};
 
 /// A finding about one flag. Its JSON form is described by `diagnostic.schema.json` beside the
 /// conformance cases.
@@ -21,13 +21,12 @@ use serde::{Serialize, Serializer};
 /// assert_eq!(finding.to_string(), "error: flag `f`, `dependencies`: flags depend on each other in a circle: f -> f");
 /// # Ok::<(), experiment_model::ReadError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Diagnostic {
     /// What kind of finding this is.
     pub code: Code,
     /// Key of the flag; absent where it could not be read.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub flag: Option<Text>,
     /// Where in the flag: `segments[0].conditions[0][1].values[2]`; empty for the flag as a whole.
     pub path: String,
@@ -71,6 +70,21 @@ impl From<Malformed> for Diagnostic {
     }
 }
 
+impl Serialize for Diagnostic {
+    /// An object with `code`, `severity`, `flag` if its key could be read, `path` and `message`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("code", &self.code)?;
+        map.serialize_entry("severity", &self.severity())?;
+        if let Some(flag) = &self.flag {
+            map.serialize_entry("flag", flag)?;
+        }
+        map.serialize_entry("path", &self.path)?;
+        map.serialize_entry("message", &self.message)?;
+        map.end()
+    }
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.severity())?;
@@ -106,6 +120,12 @@ impl Severity {
             Self::Warning => "warning",
             Self::Error => "error",
         }
+    }
+}
+
+impl Serialize for Severity {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 
@@ -188,20 +208,36 @@ codes! {
     ConstantCondition = "constant-condition", Note, "remove the condition if it is not a deliberate switch";
     /// Ranges that stand side by side overlap by more than one: the first one wins.
     OverlappingRanges = "overlapping-ranges", Warning, "let each range start where the one before it ends";
-    /// Users of an allocation fall between its distributions.
+    /// Users of an allocation fall beside its distributions.
     IncompleteRanges = "incomplete-ranges", Warning, "let the distributions reach from 0 to 42949673; users in the gap get the segment's variant";
-    /// A range takes no users, or reaches beyond what a hash can be.
-    EmptyRange = "empty-range", Warning, "let start be below end, and both within the range";
+    /// A range starts behind its end; it takes no users.
+    InvertedRange = "inverted-range", Warning, "swap the start and the end; until then the range takes no users, and the Swift SDK crashes on it (D33)";
+    /// A range reaches beyond what a hash can be.
+    RangeOutOfBounds = "range-out-of-bounds", Warning, "keep allocations within 0 and 100, distributions within 0 and 42949673; what lies beyond takes no users, and below 0 the Go SDK reads no flag of the configuration";
+    /// A range starts where it ends; it takes no users.
+    EmptyRange = "empty-range", Note, "remove the range if it is not switched off on purpose";
+    /// A flag is evaluated for this one, but nothing reads its result.
+    UnusedDependency = "unused-dependency", Note, "remove the dependency: it costs an evaluation, and a circle there would take this flag along";
+    /// `(none)` stands among the patterns of a condition.
+    NoneInPattern = "none-in-pattern", Warning, "ask for absence with `is` or `is not`; as a pattern it matches the text `none`";
     /// A pattern has no anchors and is not written to match the whole property.
     UnanchoredPattern = "portability-unanchored-pattern", Note, "write `.*x.*` or `^x$`, which all engines read alike (D1): JVM and Android match the whole property, JavaScript, Python, Go, Ruby, PHP and Swift search in it";
+    /// A pattern has something that an official engine rejects or reads differently.
+    PatternDialect = "portability-pattern-dialect", Note, "write the pattern without it (D1, D3): an engine that rejects a pattern fails the whole call in JavaScript, Python and Ruby, and never matches in Go and PHP";
     /// A negated operator on a property that may be absent.
     NegatedAbsent = "portability-negated-absent", Note, "target users who have the property first (D2): for absent properties `set is not` and `regex does not match` are true in Kotlin, Go, Swift and Android, false in JavaScript, Python, Ruby and PHP";
-    /// A version compared with text that is no version.
-    VersionText = "portability-version-text", Note, "compare with MAJOR.MINOR.PATCH (D7, D27): Go does not fall back to comparing as text, and engines read unusual versions differently";
+    /// A version compared with text that engines read differently, or that is no version.
+    VersionText = "portability-version-text", Note, "compare with MAJOR.MINOR.PATCH (D6, D7, D27): Go does not fall back to comparing as text, and engines read unusual versions differently";
     /// A number compared with text that only some engines read as a number.
-    NumberText = "portability-number-text", Note, "compare with plain decimal numbers (D8, D9): engines read other notations differently, and JavaScript does not fall back to comparing as text";
-    /// A number, truth value, list or object compared or bucketed as text.
+    NumberText = "portability-number-text", Note, "compare with plain decimal numbers (D8, D9, D26): engines read other notations differently, and JavaScript does not fall back to comparing as text";
+    /// A number, truth value, list or object that is compared or bucketed as text.
     TypedText = "portability-typed-text", Note, "send the property as text (D10 to D18): engines write numbers, truth values, lists and objects differently";
+    /// Empty text among the values of a condition.
+    EmptyText = "portability-empty-text", Note, "leave the property out and compare with `(none)` (D13, D22): Python and PHP take empty text for an absent property, JavaScript and PHP drop it from lists";
+    /// A value stands twice in a condition that counts them.
+    RepeatedValue = "portability-repeated-value", Note, "remove the repetition (D23): JavaScript, Python, Ruby and PHP count values that stand twice";
+    /// A letter that engines lower-case differently.
+    LetterCase = "portability-letter-case", Note, "match such text with `is` or a pattern (D29): PHP lower-cases ASCII only, Go one letter at a time";
     /// A condition list that engines read differently when it is empty.
     EmptyConditions = "portability-empty-conditions", Note, "leave `conditions` out for everyone (D20): Python matches an empty list, PHP never matches an empty inner one";
     /// A selector that engines resolve differently.

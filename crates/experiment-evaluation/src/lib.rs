@@ -16,9 +16,11 @@ mod evaluation;
 mod explain;
 mod intern;
 mod limits;
+mod lint;
 mod matching;
 mod number;
 mod order;
+mod partial;
 mod pattern;
 mod plan;
 mod short;
@@ -33,5 +35,7 @@ pub use crate::{
     evaluation::{Evaluation, Iter, KeysOptions},
     explain::{BucketStep, ConditionStep, Explanation, Reason, SegmentOutcome, SegmentStep},
     limits::{Limits, Options, RegexMatching},
+    lint::lint,
+    partial::evaluate_partially,
     plan::{FlagHandle, Plan, SPEC_VERSION},
 };

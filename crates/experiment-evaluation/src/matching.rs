@@ -33,7 +33,7 @@ pub(crate) struct Matcher {
     /// The operator says that the test must fail.
     negated: bool,
     /// The answer for a property that is absent.
-    when_absent: bool,
+    pub(crate) when_absent: bool,
     /// One of the values is `true` (`false`), letter case aside.
     has_true: bool,
     has_false: bool,

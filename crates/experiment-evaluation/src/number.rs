@@ -251,8 +251,9 @@ pub(crate) fn write_double(value: f64, out: &mut impl Write) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
-    use alloc::string::String;
+    use alloc::{string::String, vec::Vec};
 
+    use experiment_conformance::vectors;
     use proptest::prelude::*;
 
     use super::*;
@@ -261,6 +262,22 @@ mod tests {
         let mut text = String::new();
         write_double(value, &mut text).unwrap();
         text
+    }
+
+    #[test]
+    fn every_vector_is_a_number_or_none() {
+        #[derive(serde::Deserialize)]
+        struct Row {
+            input: String,
+            expected: Option<String>,
+        }
+
+        let rows: Vec<Row> = serde_json::from_str(vectors::PARSE_DOUBLE).unwrap();
+        assert_eq!(rows.len(), 52);
+        for row in rows {
+            let printed = parse_double(&row.input).map(written);
+            assert_eq!(printed, row.expected, "{:?}", row.input);
+        }
     }
 
     #[test]

@@ -141,13 +141,11 @@ mod tests {
             let table = Table::new(texts.iter().map(String::as_str));
             for (position, text) in texts.iter().enumerate() {
                 let first = texts.iter().position(|other| other == text);
-                assert_eq!(
-                    table.position(text, |at| texts[at] == *text),
-                    first,
-                    "{position}"
-                );
+                let same = |at: u32| (texts[at as usize] == *text).then_some(at as usize);
+                assert_eq!(table.find(text, same), first, "{position}");
             }
-            assert_eq!(table.position("x", |at| texts[at] == "x"), None);
+            let same = |at: u32| (texts[at as usize] == "x").then_some(at);
+            assert_eq!(table.find("x", same), None);
         }
     }
 

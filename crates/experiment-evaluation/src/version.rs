@@ -116,3 +116,76 @@ fn is_identifier(part: &str) -> bool {
 fn has_leading_zero(part: &str) -> bool {
     part.len() > 1 && part.starts_with('0') && part.bytes().all(|byte| byte.is_ascii_digit())
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::{format, string::String, vec::Vec};
+
+    use experiment_conformance::vectors;
+
+    use super::*;
+
+    #[derive(serde::Deserialize)]
+    struct Parsed {
+        input: String,
+        expected: Option<(u64, u64, u64, Option<String>)>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Compared {
+        a: String,
+        b: String,
+        cmp: i8,
+    }
+
+    /// Whether the labels of a row do not hold: they come from 32-bit numbers (decision 5).
+    fn is_large(text: &str) -> bool {
+        text.split(|character: char| !character.is_ascii_digit())
+            .any(|digits| digits.len() > 18 || digits.parse::<u64>().is_ok_and(|it| it >= 1 << 31))
+    }
+
+    #[test]
+    fn every_vector_is_a_version_or_none() {
+        let rows: Vec<Parsed> = serde_json::from_str(vectors::SEMVER_PARSE).unwrap();
+        assert_eq!(rows.len(), 96);
+        let mut large = 0;
+        for row in rows {
+            if is_large(&row.input) {
+                large += 1;
+                continue;
+            }
+            let version = Version::parse(&row.input);
+            let parts = version.map(|it| (it.major, it.minor, it.patch, it.pre.map(String::from)));
+            assert_eq!(parts, row.expected, "{:?}", row.input);
+        }
+        assert!(large > 0);
+    }
+
+    #[test]
+    fn every_pair_has_its_order() {
+        let rows: Vec<Compared> = serde_json::from_str(vectors::SEMVER_COMPARE).unwrap();
+        assert_eq!(rows.len(), 142);
+        for row in rows
+            .iter()
+            .filter(|row| !is_large(&row.a) && !is_large(&row.b))
+        {
+            let (a, b) = (Version::parse(&row.a), Version::parse(&row.b));
+            let (a, b) = (a.expect("a version"), b.expect("a version"));
+            assert_eq!(a.compare(&b) as i8, row.cmp, "{} and {}", row.a, row.b);
+            assert_eq!(b.compare(&a) as i8, -row.cmp, "{} and {}", row.b, row.a);
+        }
+    }
+
+    #[test]
+    fn numbers_have_64_bits() {
+        let largest = u64::MAX;
+        let text = format!("{largest}.2147483648.{largest}");
+        let version = Version::parse(&text).expect("a version");
+        assert_eq!(
+            (version.major, version.minor, version.patch),
+            (largest, 1 << 31, largest)
+        );
+        assert_eq!(Version::parse("18446744073709551616.0"), None);
+        assert_eq!(Version::parse("1.0.18446744073709551616"), None);
+    }
+}

@@ -255,7 +255,7 @@ impl<'p: 'c, 'c, S: Slots<'c>> Walk<'p, 'c, '_, S> {
     }
 
     #[inline]
-    fn split<V: Visitor<'p>>(
+    pub(crate) fn split<V: Visitor<'p>>(
         &mut self,
         bucket: &'p CompiledBucket,
         otherwise: u32,
@@ -310,8 +310,9 @@ impl<'p: 'c, 'c, S: Slots<'c>> Walk<'p, 'c, '_, S> {
         taken.map_or(otherwise, |taken| taken.variant)
     }
 
+    /// What a source of the plan stands for.
     #[inline]
-    fn node(&mut self, source: &'p Source) -> Node<'c> {
+    pub(crate) fn node(&mut self, source: &'p Source) -> Node<'c> {
         match source {
             Source::Context { path, slot } => self.slots.node(self.root.0, path, *slot),
             other => self.node_elsewhere(other),

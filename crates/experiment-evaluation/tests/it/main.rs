@@ -1,3 +1,16 @@
 //! Integration tests of the evaluation crate, in one binary.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "as in test functions, which share functions that are none"
+)]
 
 mod conformance;
+mod lint;
+mod order;
+mod partial;
+mod schema;
+mod traces;
+mod users;
