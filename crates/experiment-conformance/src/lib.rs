@@ -9,7 +9,7 @@ pub mod vectors;
 
 pub use crate::{
     case::{Case, CaseOptions},
-    ledger::{Ledger, LedgerEntry},
+    ledger::{Build, Ledger, LedgerEntry},
     report::{Difference, Report, SubjectReport},
     run::run,
     subject::{LoadError, Subject},
