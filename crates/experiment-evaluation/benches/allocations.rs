@@ -15,6 +15,7 @@
 //! is more than 3 % above it, `--write` writes them there.
 
 mod baseline;
+#[allow(dead_code, reason = "the targets are for the other benchmark")]
 mod workload;
 
 use std::{env, hint::black_box, process::ExitCode};

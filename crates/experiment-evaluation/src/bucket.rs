@@ -51,27 +51,26 @@ impl SaltedHash {
         let carried = usize::from(self.carried & 3);
         let shift = 8 * u32::from(self.carried & 3);
         let mut state = self.state;
-        let tail = match bytes.first_chunk() {
-            Some(first) => {
-                state = mix(state, self.carry | u32::from_le_bytes(*first) << shift);
-                let mut rest = bytes.get(4 - carried..).unwrap_or_default();
-                while let Some((block, behind)) = rest.split_first_chunk() {
-                    state = mix(state, u32::from_le_bytes(*block));
-                    rest = behind;
-                }
-                little_endian(rest)
+        let tail = if let Some(first) = bytes.first_chunk() {
+            state = mix(state, self.carry | u32::from_le_bytes(*first) << shift);
+            let mut rest = bytes
+                .get(4_usize.wrapping_sub(carried)..)
+                .unwrap_or_default();
+            while let Some((block, behind)) = rest.split_first_chunk() {
+                state = mix(state, u32::from_le_bytes(*block));
+                rest = behind;
             }
-            None => {
-                // Up to six bytes: the carry and at most three of the value.
-                let whole = u64::from(self.carry) | u64::from(little_endian(bytes)) << shift;
-                #[allow(clippy::cast_possible_truncation, reason = "the two halves of 64 bits")]
-                let (low, high) = (whole as u32, (whole >> 32) as u32);
-                if carried.wrapping_add(bytes.len()) < 4 {
-                    low
-                } else {
-                    state = mix(state, low);
-                    high
-                }
+            little_endian(rest)
+        } else {
+            // Up to six bytes: the carry and at most three of the value.
+            let whole = u64::from(self.carry) | u64::from(little_endian(bytes)) << shift;
+            #[allow(clippy::cast_possible_truncation, reason = "the two halves of 64 bits")]
+            let (low, high) = (whole as u32, (whole >> 32) as u32);
+            if carried.wrapping_add(bytes.len()) < 4 {
+                low
+            } else {
+                state = mix(state, low);
+                high
             }
         };
         // An empty tail is zero, which scrambles to zero and changes nothing.

@@ -16,7 +16,7 @@ use crate::{
     intern::{Interned, hash_keys, hash_object, hash_variant, same_object, same_variant},
     limits::Options,
     matching::Matcher,
-    order::Graph,
+    order::{Blocks, Graph},
     pattern::{Pattern, PatternError},
     plan::{
         Blocked, CompiledBucket, CompiledCondition, CompiledDistribution, CompiledFlag,
@@ -368,51 +368,7 @@ impl Builder {
     pub(crate) fn finish(mut self) -> Plan {
         let graph = self.graph();
         let blocks = graph.blocks(self.options.limits.dependency_depth);
-        let mut circles = 0_usize;
-        for (at, blocked) in (0_u32..).zip(&blocks.blocked) {
-            let (Some(blocked), Some(flag)) = (blocked, self.flags.get_mut(at as usize)) else {
-                continue;
-            };
-            flag.blocked = flag.blocked.or(Some(*blocked));
-            let key = flag.key.clone();
-            let (code, message) = match blocked {
-                Blocked::Cycle if circles < CIRCLES_SHOWN => {
-                    circles = circles.saturating_add(1);
-                    let flags = &self.flags;
-                    let key_at = |at: u32| {
-                        flags
-                            .get(at as usize)
-                            .map_or_else(Text::default, |flag| flag.key.clone())
-                    };
-                    let circle = graph.circle(&blocks, at, key_at);
-                    (
-                        Code::DependencyCycle,
-                        format!("flags depend on each other in a circle: {circle}"),
-                    )
-                }
-                Blocked::Cycle => (
-                    Code::DependencyCycle,
-                    String::from("flags depend on each other in a circle"),
-                ),
-                Blocked::DependsOnCycle => (
-                    Code::DependsOnCycle,
-                    String::from("the flag depends on flags that depend on each other in a circle"),
-                ),
-                Blocked::Depth | Blocked::Values => (
-                    Code::DependencyDepth,
-                    format!(
-                        "more than {} flags depend on each other in a row",
-                        self.options.limits.dependency_depth
-                    ),
-                ),
-            };
-            self.diagnostics.push(Diagnostic::new(
-                code,
-                &key,
-                String::from("dependencies"),
-                message,
-            ));
-        }
+        self.block(&graph, &blocks);
 
         // New positions: the flags that can run in evaluation order, then the others.
         let mut order: Vec<u32> = graph.order(&blocks);
@@ -477,6 +433,55 @@ impl Builder {
             variants: self.variants.into_items().into(),
             options: self.options,
             diagnostics: self.malformed.into(),
+        }
+    }
+
+    /// Marks the flags that cannot run because of their dependencies; a diagnostic for each.
+    fn block(&mut self, graph: &Graph, blocks: &Blocks) {
+        let mut circles = 0_usize;
+        for (at, blocked) in (0_u32..).zip(&blocks.blocked) {
+            let (Some(blocked), Some(flag)) = (blocked, self.flags.get_mut(at as usize)) else {
+                continue;
+            };
+            flag.blocked = flag.blocked.or(Some(*blocked));
+            let key = flag.key.clone();
+            let (code, message) = match blocked {
+                Blocked::Cycle if circles < CIRCLES_SHOWN => {
+                    circles = circles.saturating_add(1);
+                    let flags = &self.flags;
+                    let key_at = |at: u32| {
+                        flags
+                            .get(at as usize)
+                            .map_or_else(Text::default, |flag| flag.key.clone())
+                    };
+                    let circle = graph.circle(blocks, at, key_at);
+                    (
+                        Code::DependencyCycle,
+                        format!("flags depend on each other in a circle: {circle}"),
+                    )
+                }
+                Blocked::Cycle => (
+                    Code::DependencyCycle,
+                    String::from("flags depend on each other in a circle"),
+                ),
+                Blocked::DependsOnCycle => (
+                    Code::DependsOnCycle,
+                    String::from("the flag depends on flags that depend on each other in a circle"),
+                ),
+                Blocked::Depth | Blocked::Values => (
+                    Code::DependencyDepth,
+                    format!(
+                        "more than {} flags depend on each other in a row",
+                        self.options.limits.dependency_depth
+                    ),
+                ),
+            };
+            self.diagnostics.push(Diagnostic::new(
+                code,
+                &key,
+                String::from("dependencies"),
+                message,
+            ));
         }
     }
 

@@ -456,7 +456,7 @@ impl fmt::Display for Explanation<'_> {
         for (flag, variant) in &self.dependencies {
             match variant {
                 Some(variant) => {
-                    writeln!(f, "  depends on `{flag}`: variant `{}`", key_of(variant))?
+                    writeln!(f, "  depends on `{flag}`: variant `{}`", key_of(variant))?;
                 }
                 None => writeln!(f, "  depends on `{flag}`: no variant")?,
             }

@@ -120,7 +120,7 @@ fn hash_text(text: &str, hasher: &mut FoldHasher<'_>) {
 fn hash_value(value: &Value, hasher: &mut FoldHasher<'_>) {
     match value {
         Value::Null => hasher.write_u8(0),
-        Value::Bool(value) => hasher.write_u8(1 + u8::from(*value)),
+        Value::Bool(value) => hasher.write_u8(if *value { 1 } else { 2 }),
         Value::I64(value) => hasher.write_i64(*value),
         Value::F64(value) => hasher.write_u64(value.to_bits()),
         Value::Text(text) => hash_text(text, hasher),

@@ -26,6 +26,10 @@ const LOWERED_ON_STACK: usize = 256;
 
 /// A condition's operator and values, with everything that depends on them alone worked out.
 #[derive(Debug)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "four facts that are independent of each other"
+)]
 pub(crate) struct Matcher {
     pub(crate) operator: Operator,
     pub(crate) values: ValueSet,
@@ -165,7 +169,7 @@ impl Matcher {
     #[inline]
     pub(crate) fn matches(&self, node: Node<'_>, limits: &Limits) -> bool {
         match (node, &self.test) {
-            (Node::Text(text), test) if text.as_bytes().first() != Some(&b'[') => match test {
+            (Node::Text(text), kind) if text.as_bytes().first() != Some(&b'[') => match kind {
                 Test::Is => self.is(text) != self.negated,
                 Test::Set(_) => false,
                 _ => self.text_matches(text, limits),
@@ -354,9 +358,8 @@ fn versions(values: &ValueSet) -> Box<[Version<Text>]> {
 #[inline(never)]
 fn contains(text: &str, needles: &[Finder<'static>]) -> bool {
     let mut lowered = [0; LOWERED_ON_STACK];
-    if let Some(lowered) = lowered.get_mut(..text.len())
-        && text.is_ascii()
-    {
+    let place = lowered.get_mut(..text.len()).filter(|_| text.is_ascii());
+    if let Some(lowered) = place {
         lowered.copy_from_slice(text.as_bytes());
         lowered.make_ascii_lowercase();
         return needles.iter().any(|needle| needle.find(lowered).is_some());

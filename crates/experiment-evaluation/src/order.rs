@@ -112,18 +112,15 @@ impl Graph {
                 way.push((start, 0));
             }
             while let Some((flag, looked_at)) = way.last_mut() {
-                match self.of(*flag).get(*looked_at) {
-                    Some(&dependency) => {
-                        *looked_at = looked_at.saturating_add(1);
-                        if !get(&placed, dependency) {
-                            set(&mut placed, dependency, true);
-                            way.push((dependency, 0));
-                        }
+                if let Some(&dependency) = self.of(*flag).get(*looked_at) {
+                    *looked_at = looked_at.saturating_add(1);
+                    if !get(&placed, dependency) {
+                        set(&mut placed, dependency, true);
+                        way.push((dependency, 0));
                     }
-                    None => {
-                        order.push(*flag);
-                        way.pop();
-                    }
+                } else {
+                    order.push(*flag);
+                    way.pop();
                 }
             }
         }

@@ -51,10 +51,10 @@ impl Table {
             if position == FREE {
                 return None;
             }
-            if known == part
-                && let Some(found) = same(position)
-            {
-                return Some(found);
+            if known == part {
+                if let Some(found) = same(position) {
+                    return Some(found);
+                }
             }
             at = next(at, self.places.len());
         }

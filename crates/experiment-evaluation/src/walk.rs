@@ -262,7 +262,7 @@ impl<'p: 'c, 'c, S: Slots<'c>> Walk<'p, 'c, '_, S> {
         visitor: &mut V,
     ) -> u32 {
         match self.node(&bucket.source) {
-            Node::Text(text) => self.split_text(bucket, Some(text), otherwise, visitor),
+            Node::Text(text) => Self::split_text(bucket, Some(text), otherwise, visitor),
             node => self.split_other(bucket, node, otherwise, visitor),
         }
     }
@@ -277,12 +277,11 @@ impl<'p: 'c, 'c, S: Slots<'c>> Walk<'p, 'c, '_, S> {
     ) -> u32 {
         let mut buffer = TextBuffer::new();
         let text = comparison_text(node, &mut buffer, self.plan.options.limits.nesting);
-        self.split_text(bucket, text, otherwise, visitor)
+        Self::split_text(bucket, text, otherwise, visitor)
     }
 
     #[inline]
     fn split_text<V: Visitor<'p>>(
-        &self,
         bucket: &'p CompiledBucket,
         value: Option<&str>,
         otherwise: u32,
@@ -482,17 +481,14 @@ impl Plan {
                     .flags
                     .get(*flag as usize)
                     .map_or(&[][..], |flag| &*flag.dependencies);
-                match dependencies.get(*looked_at) {
-                    Some(&dependency) => {
-                        *looked_at = looked_at.saturating_add(1);
-                        if !placed.mark(dependency) {
-                            way.push((dependency, 0));
-                        }
+                if let Some(&dependency) = dependencies.get(*looked_at) {
+                    *looked_at = looked_at.saturating_add(1);
+                    if !placed.mark(dependency) {
+                        way.push((dependency, 0));
                     }
-                    None => {
-                        order.push(*flag);
-                        way.pop();
-                    }
+                } else {
+                    order.push(*flag);
+                    way.pop();
                 }
             }
         }

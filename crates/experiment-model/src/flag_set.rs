@@ -277,12 +277,11 @@ fn read_flag(json: &str, outer_key: Option<&str>) -> Result<Flag, (String, Strin
 /// malformed.
 #[cold]
 fn read_flag_slowly(json: &str, outer_key: Option<&str>) -> Result<Flag, (String, String)> {
-    if let Some(key) = outer_key
-        && key_of(json).is_none()
-        && let Ok(crate::Value::Object(mut flag)) = serde_json::from_str(json)
-    {
-        flag.insert("key", key);
-        return read_flag(&flag.to_string(), None);
+    if let Some(key) = outer_key.filter(|_| key_of(json).is_none()) {
+        if let Ok(crate::Value::Object(mut flag)) = serde_json::from_str(json) {
+            flag.insert("key", key);
+            return read_flag(&flag.to_string(), None);
+        }
     }
     let mut deserializer = serde_json::Deserializer::from_str(json);
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {

@@ -78,7 +78,12 @@ fn tag(key: &str) -> u64 {
             .first_chunk()
             .map_or(0, |chunk| u64::from_le_bytes(*chunk) << 8 >> 8),
         // The halves overlap in equal bytes.
-        length @ 4.. => half(bytes.first_chunk()) | half(bytes.last_chunk()) << ((length & 3) * 8),
+        length @ 4.. => {
+            let shift = u32::try_from(length & 3)
+                .unwrap_or_default()
+                .wrapping_mul(8);
+            half(bytes.first_chunk()) | half(bytes.last_chunk()).wrapping_shl(shift)
+        }
         _ => {
             let at = |index: usize| bytes.get(index).map_or(0, |&byte| u64::from(byte));
             at(0) | at(1) << 8 | at(2) << 16
@@ -116,15 +121,13 @@ impl Entries {
         self.list.push(Slot::new(key, value));
         if self.list.len() == INDEXED_FROM {
             self.index();
-        } else if let Some(last) = self.list.len().checked_sub(1)
-            && self.list.len() > INDEXED_FROM
-        {
-            let key = self.key_at(u32::try_from(last).unwrap_or(u32::MAX));
+        } else if self.list.len() > INDEXED_FROM {
+            let last = u32::try_from(self.list.len().saturating_sub(1)).unwrap_or(u32::MAX);
+            let key = self.key_at(last);
             let at = self
                 .sorted
                 .partition_point(|&other| self.key_at(other) < key);
-            self.sorted
-                .insert(at, u32::try_from(last).unwrap_or(u32::MAX));
+            self.sorted.insert(at, last);
         }
     }
 
@@ -231,15 +234,16 @@ impl Object {
             let mut at = 1;
             while at < list.len() {
                 let (before, rest) = list.split_at_mut(at);
-                if let Some(slot) = rest.first_mut()
-                    && let Some(first) = before
+                let first = rest.first_mut().and_then(|slot| {
+                    let first = before
                         .iter_mut()
-                        .find(|first| first.is(&slot.key, slot.tag))
-                {
+                        .find(|first| first.is(&slot.key, slot.tag))?;
                     first.value = core::mem::take(&mut slot.value);
-                    list.remove(at);
-                } else {
-                    at = at.saturating_add(1);
+                    Some(())
+                });
+                match first {
+                    Some(()) => drop(list.remove(at)),
+                    None => at = at.saturating_add(1),
                 }
             }
             return Self(Some(Arc::new(Entries {

@@ -339,9 +339,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
             return Ok(Value::Object(Object::new()));
         };
         let first: Value = map.next_value()?;
-        if key == NUMBER_TOKEN
-            && let Some(token) = first.as_str()
-        {
+        if let (NUMBER_TOKEN, Some(token)) = (key.as_str(), first.as_str()) {
             let number = token.parse::<i64>().map(Value::I64);
             return number
                 .or_else(|_| token.parse::<f64>().map(Value::F64))

@@ -6,17 +6,17 @@ use std::{collections::BTreeMap, fs, path::Path, process::ExitCode};
 const ALLOWANCE: f64 = 1.03;
 
 /// Counts by workload.
-pub type Counts = BTreeMap<String, f64>;
+pub(crate) type Counts = BTreeMap<String, f64>;
 
 /// What to do with the counts.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Mode {
+pub(crate) enum Mode {
     Print,
     Check,
     Write,
 }
 
-pub fn mode(arguments: &[&str]) -> Option<Mode> {
+pub(crate) fn mode(arguments: &[&str]) -> Option<Mode> {
     match arguments {
         [] => Some(Mode::Print),
         ["--check"] => Some(Mode::Check),
@@ -29,7 +29,7 @@ pub fn mode(arguments: &[&str]) -> Option<Mode> {
 }
 
 /// Compares or writes `benches/<name>.json`.
-pub fn finish(name: &str, counts: &Counts, mode: Mode) -> ExitCode {
+pub(crate) fn finish(name: &str, counts: &Counts, mode: Mode) -> ExitCode {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("benches")
         .join(format!("{name}.json"));

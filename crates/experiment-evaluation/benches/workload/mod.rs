@@ -7,21 +7,21 @@ use experiment_model::{User, UserField};
 use serde_json::json;
 
 /// A workload, and the most it may cost per operation.
-pub struct Workload {
-    pub name: &'static str,
-    pub about: &'static str,
+pub(crate) struct Workload {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
     /// Instructions per operation, or per JSON byte where the operation is a load.
-    pub target: f64,
-    pub per: Per,
+    pub(crate) target: f64,
+    pub(crate) per: Per,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-pub enum Per {
+pub(crate) enum Per {
     Operation,
     Byte,
 }
 
-pub const WORKLOADS: &[Workload] = &[
+pub(crate) const WORKLOADS: &[Workload] = &[
     Workload {
         name: "w1-key",
         about: "T1 one flag by key",
@@ -90,18 +90,18 @@ pub const WORKLOADS: &[Workload] = &[
     },
 ];
 
-pub fn data(name: &str) -> Vec<u8> {
+pub(crate) fn data(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("benches/data")
         .join(name);
     fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-pub fn flags(name: &str) -> Vec<u8> {
+pub(crate) fn flags(name: &str) -> Vec<u8> {
     data(&format!("{name}.flags.json"))
 }
 
-pub fn plan(json: &[u8]) -> Plan {
+pub(crate) fn plan(json: &[u8]) -> Plan {
     let plan = Plan::from_json(json, &Options::default()).expect("the data are flags");
     assert_eq!(plan.diagnostics(), [], "the data are without findings");
     plan
@@ -126,10 +126,10 @@ fn many_values() -> Vec<u8> {
 }
 
 /// The operation of a workload, once for all users, and how many operations and bytes a pass is.
-pub struct Pass {
-    pub operations: usize,
-    pub bytes: usize,
-    pub run: Box<dyn FnMut()>,
+pub(crate) struct Pass {
+    pub(crate) operations: usize,
+    pub(crate) bytes: usize,
+    pub(crate) run: Box<dyn FnMut()>,
 }
 
 /// Plans live until the program ends, so that operations can borrow from them.
@@ -137,12 +137,12 @@ fn leak<T>(value: T) -> &'static T {
     Box::leak(Box::new(value))
 }
 
-pub fn pass(name: &str) -> Pass {
+pub(crate) fn pass(name: &str) -> Pass {
     let users = leak(users());
     let per_user = |mut operation: Box<dyn FnMut(&'static User)>| Pass {
         operations: users.len(),
         bytes: 1,
-        run: Box::new(move || users.iter().for_each(|user| operation(user))),
+        run: Box::new(move || users.iter().for_each(&mut operation)),
     };
     let by_key = |json: &[u8]| {
         let plan = leak(plan(json));

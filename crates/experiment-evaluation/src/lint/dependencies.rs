@@ -70,9 +70,7 @@ impl<'f> Dependencies<'f> {
             if wanted.contains(key) || reached.len() > FOLLOWED {
                 return true;
             }
-            if reached.insert(key)
-                && let Some(flag) = self.flags.get(key)
-            {
+            if let Some(flag) = self.flags.get(key).filter(|_| reached.insert(key)) {
                 open.extend(flag.dependencies.iter().flatten().map(Text::as_str));
             }
         }

@@ -116,13 +116,13 @@ fn check_selector(findings: &mut Findings<'_>, path: &str, selector: &Selector) 
             push(format!("`{key}` is something in every JavaScript object"));
         }
     }
-    if let &["context", "user", field, _, ..] = keys.as_slice()
-        && let owner = ["context", "user", field].into_iter().collect()
-        && matches!(selected(&owner), Selected::Text | Selected::Cohorts)
-    {
-        push(format!(
-            "`{field}` is no object: JavaScript finds lengths and positions in it, Ruby fails the call"
-        ));
+    if let &["context", "user", field, _, ..] = keys.as_slice() {
+        let owner = ["context", "user", field].into_iter().collect();
+        if matches!(selected(&owner), Selected::Text | Selected::Cohorts) {
+            push(format!(
+                "`{field}` is no object: JavaScript finds lengths and positions in it, Ruby fails the call"
+            ));
+        }
     }
 }
 
@@ -210,7 +210,7 @@ fn check_values(
                 }
             }
             kind @ (Kind::Whole | Kind::Element { .. }) => {
-                if may_be_typed && let Some(what) = typed(value) {
+                if let Some(what) = typed(value).filter(|_| may_be_typed) {
                     findings.push(
                         Code::TypedText,
                         path(),
