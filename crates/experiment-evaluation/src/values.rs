@@ -58,13 +58,11 @@ impl ValueSet {
 /// The texts without repetitions, in order.
 fn distinct(values: &[Text]) -> Box<[Text]> {
     if values.len() <= LISTED {
-        let mut kept: SmallVec<[Text; LISTED]> = SmallVec::new();
-        for value in values {
-            if !kept.contains(value) {
-                kept.push(value.clone());
-            }
+        let repeated =
+            |(at, value): (usize, &Text)| values.iter().take(at).any(|other| other == value);
+        if !values.iter().enumerate().any(repeated) {
+            return values.into();
         }
-        return kept.into_vec().into_boxed_slice();
     }
     let mut seen: HashSet<&str> = HashSet::with_capacity(values.len());
     values

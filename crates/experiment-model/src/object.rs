@@ -380,7 +380,7 @@ pub(crate) fn read_entries<'de, A: MapAccess<'de>>(
     map: &mut A,
     first: Option<(Text, Value)>,
 ) -> Result<Object, A::Error> {
-    let mut list = Vec::with_capacity(8);
+    let mut list = Vec::with_capacity(4);
     list.extend(first.map(|(key, value)| Slot::new(key, value)));
     while let Some((key, value)) = map.next_entry()? {
         list.push(Slot::new(key, value));

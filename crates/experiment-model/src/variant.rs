@@ -88,6 +88,9 @@ impl Variant {
     }
 }
 
+/// From this many variants on, look-ups use a sorted index instead of comparing one by one.
+const INDEXED_FROM: usize = 17;
+
 /// Variants by key, in the order in which they were first inserted.
 ///
 /// It is the `variants` of a flag (keyed by variant) and the result of fetching or evaluating
@@ -103,7 +106,7 @@ impl Variant {
 #[derive(Clone, Default)]
 pub struct Variants {
     entries: Vec<(Text, Variant)>,
-    /// Positions sorted by key.
+    /// Positions sorted by key; empty while there are few.
     sorted: Vec<u32>,
 }
 
@@ -128,43 +131,54 @@ impl Variants {
 
     /// The variant of `key`.
     pub fn get(&self, key: &str) -> Option<&Variant> {
-        let found = self.search(key).ok()?;
-        let &at = self.sorted.get(found)?;
-        self.entries.get(at as usize).map(|(_, variant)| variant)
+        self.entries
+            .get(self.position(key)?)
+            .map(|(_, variant)| variant)
     }
 
     /// Sets `key` to `variant` and returns the one it had. A new key goes to the end.
     pub fn insert(&mut self, key: impl Into<Text>, variant: Variant) -> Option<Variant> {
         let key = key.into();
-        match self.search(&key) {
-            Ok(found) => {
-                let &at = self.sorted.get(found)?;
-                let (_, old) = self.entries.get_mut(at as usize)?;
-                Some(core::mem::replace(old, variant))
-            }
-            Err(place) => {
-                // Positions are 32 bits wide; 2^32 variants do not fit into memory before that.
-                self.sorted
-                    .insert(place, u32::try_from(self.entries.len()).unwrap_or(u32::MAX));
-                self.entries.push((key, variant));
-                None
-            }
+        if let Some((_, old)) = self.position(&key).and_then(|at| self.entries.get_mut(at)) {
+            return Some(core::mem::replace(old, variant));
         }
+        self.entries.push((key, variant));
+        // Positions are 32 bits wide; 2^32 variants do not fit into memory.
+        let last = u32::try_from(self.entries.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        if self.entries.len() == INDEXED_FROM {
+            self.sorted = (0..=last).collect();
+            let entries = &self.entries;
+            self.sorted
+                .sort_by(|&a, &b| key_at(entries, a).cmp(key_at(entries, b)));
+        } else if self.entries.len() > INDEXED_FROM {
+            let key = key_at(&self.entries, last);
+            let place = self
+                .sorted
+                .partition_point(|&at| key_at(&self.entries, at) < key);
+            self.sorted.insert(place, last);
+        }
+        None
+    }
+
+    fn position(&self, key: &str) -> Option<usize> {
+        if self.sorted.is_empty() {
+            return self.entries.iter().position(|(known, _)| *known == *key);
+        }
+        let found = self
+            .sorted
+            .binary_search_by(|&at| key_at(&self.entries, at).cmp(key))
+            .ok()?;
+        self.sorted.get(found).map(|&at| at as usize)
     }
 
     /// The variants with their keys, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Text, &Variant)> {
         self.entries.iter().map(|(key, variant)| (key, variant))
     }
+}
 
-    fn search(&self, key: &str) -> Result<usize, usize> {
-        self.sorted.binary_search_by(|&at| {
-            self.entries
-                .get(at as usize)
-                .map_or("", |(known, _)| known.as_str())
-                .cmp(key)
-        })
-    }
+fn key_at(entries: &[(Text, Variant)], at: u32) -> &str {
+    entries.get(at as usize).map_or("", |(key, _)| key.as_str())
 }
 
 impl<K: Into<Text>> FromIterator<(K, Variant)> for Variants {
@@ -243,5 +257,40 @@ impl<'de> Deserialize<'de> for Variants {
         }
 
         deserializer.deserialize_map(VariantsVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+
+    #[test]
+    fn many_variants_are_found_as_few_are() {
+        let mut variants = Variants::new();
+        for n in 0..100 {
+            let key = format!("flag-{}", (n * 37) % 100);
+            assert_eq!(variants.insert(key.as_str(), Variant::new("a")), None);
+            assert_eq!(
+                variants.insert(key.as_str(), Variant::new(key.as_str())),
+                Some(Variant::new("a"))
+            );
+            assert_eq!(variants.len(), n + 1);
+            for m in 0..=n {
+                let key = format!("flag-{}", (m * 37) % 100);
+                assert!(
+                    variants.get(&key).is_some_and(|variant| variant.is(&key)),
+                    "{n} {m}"
+                );
+            }
+        }
+        assert_eq!(variants.get("flag-100"), None);
+        assert!(
+            variants
+                .iter()
+                .next()
+                .is_some_and(|(key, _)| *key == "flag-0")
+        );
     }
 }
