@@ -11,6 +11,7 @@ mod flags;
 mod input;
 mod json;
 mod page;
+mod plain_user;
 mod results;
 mod shell;
 mod simulate;

@@ -3,12 +3,13 @@
 use std::ptr;
 
 use experiment_evaluation::{Context, Evaluation, FlagHandle, Plan};
-use experiment_model::{User, Variant};
+use experiment_model::{User, UserField, Variant};
 use hashbrown::HashMap;
 use serde::Serialize;
 
 use crate::{
     json::{Kind, Malformed, read_user, utf8},
+    plain_user::PlainUser,
     results::{Sparse, write_line},
     stream::{Pieces, Work},
 };
@@ -72,28 +73,38 @@ impl<'p> Worker<'p> {
     }
 
     fn user(&mut self, line: &[u8], output: &mut Vec<u8>) -> Result<(), Malformed> {
-        let user: User = match std::str::from_utf8(line).map(serde_json::from_str) {
-            Ok(Ok(user)) => user,
-            _ => return Err(malformed(line)),
-        };
+        let text = std::str::from_utf8(line).map_err(|_| malformed(line))?;
+        let mut user = PlainUser::default();
+        if user.read(text).is_ok() {
+            let ids = [UserField::UserId, UserField::DeviceId].map(|field| user.field(field));
+            self.answer(ids, &user.view(), output);
+        } else {
+            let user: User = serde_json::from_str(text).map_err(|_| malformed(line))?;
+            self.answer([user.user_id(), user.device_id()], &user, output);
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, ids: [Option<&str>; 2], user: &dyn Context, output: &mut Vec<u8>) {
         output.push(b'{');
-        for (name, id) in [("user_id", user.user_id()), ("device_id", user.device_id())] {
+        for (name, id) in [br#""user_id":"#.as_slice(), br#""device_id":"#]
+            .into_iter()
+            .zip(ids)
+        {
             if let Some(id) = id {
-                write_text(output, name);
-                output.push(b':');
+                output.extend_from_slice(name);
                 write_text(output, id);
                 output.push(b',');
             }
         }
         output.extend_from_slice(br#""results":{"#);
         let start = output.len();
-        self.results(&user, output);
+        self.results(user, output);
         if output.len() > start {
             // The comma behind the last result.
             output.pop();
         }
         output.extend_from_slice(b"}}\n");
-        Ok(())
     }
 
     /// Writes `"key":{…},` per flag that gives a variant.
