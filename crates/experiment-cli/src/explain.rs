@@ -33,14 +33,7 @@ pub(crate) fn explain(arguments: Explain) -> Result<Page, Failure> {
     let flags = Flags::load(flags.flags, &flags.regex.options())?;
     let subject = subject.read()?;
     let flag = flags.find(&flag)?;
-    let about: Vec<_> = flags
-        .plan
-        .diagnostics()
-        .iter()
-        .filter(|diagnostic| diagnostic.flag.as_deref() == Some(flag.key()))
-        .cloned()
-        .collect();
-    warn(&about);
+    warn(&flags.about(flag.key()));
     let explanation = flag.explain(&*subject);
     Ok(Page::from(match format {
         Format::Text => text(&explanation),

@@ -40,11 +40,25 @@ impl Flags {
     ///
     /// [`Failure::UnknownFlag`].
     pub(crate) fn find(&self, key: &str) -> Result<FlagHandle<'_>, Failure> {
-        self.plan.flag(key).ok_or_else(|| Failure::UnknownFlag {
-            key: printable(key).into_owned(),
+        self.plan.flag(key).ok_or_else(|| self.unknown(key))
+    }
+
+    /// The failure to find a flag.
+    pub(crate) fn unknown(&self, key: &str) -> Failure {
+        Failure::UnknownFlag {
+            key: key.to_owned(),
             input: self.input.clone(),
             flags: self.plan.len(),
-        })
+        }
+    }
+
+    /// What compiling found about a flag.
+    pub(crate) fn about(&self, key: &str) -> Vec<Diagnostic> {
+        let diagnostics = self.plan.diagnostics().iter();
+        diagnostics
+            .filter(|diagnostic| diagnostic.flag.as_deref() == Some(key))
+            .cloned()
+            .collect()
     }
 }
 

@@ -59,7 +59,7 @@ fn run(command: Command) -> Result<Page, Failure> {
         Command::Evaluate(arguments) => evaluate::evaluate(arguments),
         Command::Explain(arguments) => explain::explain(arguments),
         Command::Check(arguments) => check::check(arguments),
-        Command::Simulate(arguments) => simulate::simulate(arguments),
+        Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::Conformance(arguments) => conformance::conformance(&arguments),
         Command::Completions(arguments) => Ok(shell::completions(&arguments)),
         Command::Man(arguments) => shell::man(&arguments),

@@ -35,9 +35,9 @@ fn generate(count: u64) -> io::Result<()> {
     let mut output = BufWriter::new(io::stdout().lock());
     for n in 0..count {
         let id = n.wrapping_mul(0x9e37_79b1) & 0xffff_ffff;
-        let country = ["US", "NO", "DE", "JP"][(n % 4) as usize];
-        let plan = ["premium", "free", "enterprise"][(n % 3) as usize];
-        let locale = ["en_US", "de_DE"][(n % 2) as usize];
+        let country = nth(n, &["US", "NO", "DE", "JP"]);
+        let plan = nth(n, &["premium", "free", "enterprise"]);
+        let locale = nth(n, &["en_US", "de_DE"]);
         let (minor, account) = (n % 12, n.wrapping_mul(37) % 2000);
         writeln!(
             output,
@@ -57,6 +57,13 @@ fn generate(count: u64) -> io::Result<()> {
         )?;
     }
     output.flush()
+}
+
+/// One of the values, in turn.
+fn nth(n: u64, values: &[&'static str]) -> &'static str {
+    let mut round = values.iter().cycle();
+    let place = usize::try_from(n % values.len() as u64).unwrap_or_default();
+    round.nth(place).copied().unwrap_or_default()
 }
 
 /// Reads every line as a JSON value and drops it.
