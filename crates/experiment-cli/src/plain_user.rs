@@ -215,7 +215,7 @@ mod tests {
             plain.read(line).unwrap();
             let user: User = serde_json::from_str(line).unwrap();
             assert_eq!(
-                json(plain.view().get("user")),
+                json(Context::get(&plain.view(), "user")),
                 json(Context::get(&user, "user")),
                 "{line}"
             );
