@@ -196,7 +196,7 @@ mod tests {
             Node::Object(fields) => {
                 let mut entries = Vec::new();
                 Fields::for_each(fields, &mut |key, node| {
-                    entries.push(format!("{key}:{}", json(node)))
+                    entries.push(format!("{key}:{}", json(node)));
                 });
                 format!("{{{}}}", entries.join(","))
             }

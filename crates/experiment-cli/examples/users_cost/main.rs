@@ -61,9 +61,9 @@ fn generate(count: u64) -> io::Result<()> {
 
 /// One of the values, in turn.
 fn nth(n: u64, values: &[&'static str]) -> &'static str {
-    let mut round = values.iter().cycle();
-    let place = usize::try_from(n % values.len() as u64).unwrap_or_default();
-    round.nth(place).copied().unwrap_or_default()
+    let place = n.checked_rem(values.len() as u64).unwrap_or_default();
+    let place = usize::try_from(place).unwrap_or_default();
+    values.get(place).copied().unwrap_or_default()
 }
 
 /// Reads every line as a JSON value and drops it.

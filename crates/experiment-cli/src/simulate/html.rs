@@ -123,12 +123,12 @@ fn plot(page: &mut String, split: &Split) {
 fn table(page: &mut String, split: &Split) {
     page.push_str(
         "<table>\n<thead><tr><th>variant</th><th>observed</th><th>share</th><th>expected</th>\
-         <th>share</th><th>difference</th></tr></thead>\n<tbody>\n",
+         <th>share</th><th>points apart</th></tr></thead>\n<tbody>\n",
     );
     for row in &split.rows {
         let _ = writeln!(
             page,
-            "<tr><td>{}</td><td>{}</td><td>{:.2} %</td><td>{}</td><td>{:.2} %</td><td>{:+.2} %</td></tr>",
+            "<tr><td>{}</td><td>{}</td><td>{:.2} %</td><td>{}</td><td>{:.2} %</td><td>{:+.2}</td></tr>",
             escaped(&row.label),
             grouped(row.observed),
             row.observed_share * 100.0,

@@ -172,7 +172,7 @@ fn a_line_without_flags_or_context_has_an_error_of_kind_shape() {
             "expected an object with `flags` and `context`, found a number",
         ),
         (
-            r#"[[],{}]"#,
+            "[[],{}]",
             "expected an object with `flags` and `context`, found a list",
         ),
         (
@@ -312,7 +312,7 @@ fn regular_expressions_match_in_full_or_search() {
 
 #[test]
 fn a_line_of_many_megabytes_is_answered() {
-    let mut line = format!(r#"{{"other":""#);
+    let mut line = r#"{"other":""#.to_owned();
     line.push_str(&"x".repeat(40 << 20));
     write!(line, r#"","flags":[{ON}],"context":{{}}}}"#).unwrap();
     let small = format!(r#"{{"flags":[{ON}],"context":{{}}}}"#);

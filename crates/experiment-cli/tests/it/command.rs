@@ -9,24 +9,24 @@ use std::{
 };
 
 /// What a run of the command gave.
-pub struct Run {
+pub(crate) struct Run {
     /// Standard output.
-    pub out: String,
+    pub(crate) out: String,
     /// Standard error.
-    pub err: String,
+    pub(crate) err: String,
     /// The exit code.
-    pub code: i32,
+    pub(crate) code: i32,
 }
 
 impl Run {
     /// The output of a run that must have ended with this code and without a complaint.
-    pub fn clean(self, code: i32) -> String {
+    pub(crate) fn clean(self, code: i32) -> String {
         assert_eq!((self.err.as_str(), self.code), ("", code), "{}", self.out);
         self.out
     }
 
     /// The single line of complaint of a run that must have failed.
-    pub fn complaint(self) -> String {
+    pub(crate) fn complaint(self) -> String {
         assert_eq!((self.out.as_str(), self.code), ("", 2), "{}", self.err);
         assert_eq!(self.err.lines().count(), 1, "{}", self.err);
         self.err.trim_end().to_owned()
@@ -34,7 +34,7 @@ impl Run {
 }
 
 /// The command, not yet started.
-pub fn command(arguments: &[&str]) -> Command {
+pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xpmt"));
     command
         .args(arguments)
@@ -47,12 +47,12 @@ pub fn command(arguments: &[&str]) -> Command {
 }
 
 /// Runs the command with nothing on standard input.
-pub fn run(arguments: &[&str]) -> Run {
+pub(crate) fn run(arguments: &[&str]) -> Run {
     finished(&command(arguments).output().expect("the command starts"))
 }
 
 /// Runs the command with something on standard input.
-pub fn run_with_input(arguments: &[&str], input: impl Into<Vec<u8>>) -> Run {
+pub(crate) fn run_with_input(arguments: &[&str], input: impl Into<Vec<u8>>) -> Run {
     let mut child = command(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -79,7 +79,7 @@ fn finished(output: &Output) -> Run {
 }
 
 /// The root of the workspace, where the command runs.
-pub fn workspace() -> PathBuf {
+pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
         .nth(2)
@@ -88,7 +88,7 @@ pub fn workspace() -> PathBuf {
 }
 
 /// A file for one test, named after it.
-pub fn file(name: &str, content: impl AsRef<[u8]>) -> String {
+pub(crate) fn file(name: &str, content: impl AsRef<[u8]>) -> String {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::write(&path, content).expect("the file is written");
     path.into_os_string()
@@ -97,12 +97,12 @@ pub fn file(name: &str, content: impl AsRef<[u8]>) -> String {
 }
 
 /// The example flags.
-pub const FLAGS: &str = "examples/data/flags.json";
+pub(crate) const FLAGS: &str = "examples/data/flags.json";
 /// The example user.
-pub const USER: &str = "examples/data/user.json";
+pub(crate) const USER: &str = "examples/data/user.json";
 /// The example users.
-pub const USERS: &str = "examples/data/users.ndjson";
+pub(crate) const USERS: &str = "examples/data/users.ndjson";
 
 /// A flag that gives everybody the variant `on`.
-pub const ON: &str =
+pub(crate) const ON: &str =
     r#"{"key":"f","variants":{"on":{"key":"on","value":"on"}},"segments":[{"variant":"on"}]}"#;

@@ -1,5 +1,13 @@
 //! Integration tests of the command, in one binary.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests state facts; clippy sees only the functions marked as tests as such"
+)]
+
 mod cases;
 mod check;
 mod command;

@@ -1,6 +1,6 @@
 //! `simulate`.
 
-use std::fs;
+use std::{fmt::Write, fs};
 
 use crate::command::{FLAGS, USERS, file, run, run_with_input};
 
@@ -134,9 +134,10 @@ fn the_chi_square_value_follows_from_the_counts() {
 #[test]
 fn ids_that_are_split_already_differ_by_more_than_chance() {
     // Only users who are in the rollout: as if their ids had been hashed for it before.
-    let all = (0..2000)
-        .map(|n| format!("{{\"user_id\":\"{n}\"}}\n"))
-        .collect::<String>();
+    let mut all = String::new();
+    for n in 0..2000 {
+        writeln!(all, "{{\"user_id\":\"{n}\"}}").unwrap();
+    }
     let results = run_with_input(
         &[
             "evaluate",
