@@ -102,14 +102,15 @@ pub(crate) struct SubjectArguments {
 /// with the flags goes to standard error.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Lines of --users give {\"user_id\":…,\"device_id\":…,\"results\":{flagKey: variant}}, ids only where
-they are set; a bad line gives {\"line\":N,\"error\":{\"kind\":\"json\"|\"shape\",\"message\":…}} in its
-place, and the exit code is 1.
-Lines of --cases give {\"results\":{flagKey: variant}} or {\"error\":{…}}; the exit code is 0.
+With --users, a line of results has the ids that are set:
+  {\"user_id\":…,\"device_id\":…,\"results\":{flagKey: variant}}
+A bad line gives, in its place, and the exit code is 1:
+  {\"line\":N,\"error\":{\"kind\":\"json\"|\"shape\",\"message\":…}}
+With --cases it is {\"results\":{flagKey: variant}} or {\"error\":{…}}; the exit code is 0.
 
 Examples:
   xpmt evaluate --flags flags.json --user-file user.json
-  xpmt evaluate --flags flags.json --user '{\"user_id\": \"user-1\"}' --flag checkout --format json
+  xpmt evaluate --flags flags.json --user '{\"user_id\": \"u1\"}' --format json
   xpmt evaluate --flags flags.json --users users.ndjson > results.ndjson
   xpmt evaluate --cases - < cases.ndjson")]
 pub(crate) struct Evaluate {
@@ -195,7 +196,7 @@ Examples:
 pub(crate) struct Check {
     #[command(flatten)]
     pub(crate) flags: FlagsArguments,
-    /// Warnings count as errors for the exit code
+    /// Warnings count as errors for the exit code [default: they do not]
     #[arg(long)]
     pub(crate) strict: bool,
     /// How findings are written
@@ -231,10 +232,10 @@ pub(crate) struct Simulate {
     /// What else synthetic users have, as JSON: a user [default: nothing]
     #[arg(long, value_name = "JSON", value_parser = inline("--user"))]
     pub(crate) user: Option<Input>,
-    /// Another seed gives other synthetic users
+    /// Any number: another seed gives other synthetic users
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Write a page with a plot to this file as well
+    /// Write a page with a plot to this file as well [default: no page]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) html: Option<PathBuf>,
 }

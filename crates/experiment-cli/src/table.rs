@@ -91,24 +91,23 @@ fn reason(explanation: &Explanation<'_>) -> String {
     if segment.outcome() != SegmentOutcome::Match {
         return "no segment matches".to_owned();
     }
-    let conditions = explanation.conditions(segment);
-    let targeted = if conditions.is_empty() {
-        "everyone"
-    } else {
-        "conditions hold"
-    };
     let Some(bucket) = segment.bucket() else {
-        return targeted.to_owned();
+        let conditions = explanation.conditions(segment);
+        let reason = if conditions.is_empty() {
+            "everyone"
+        } else {
+            "conditions hold"
+        };
+        return reason.to_owned();
     };
-    let property = bucket
-        .selector()
-        .0
-        .last()
-        .map_or_else(String::new, ToString::to_string);
     match (bucket.slot(), bucket.distribution()) {
-        (None, _) => format!("{targeted}, no {property} to split by"),
-        (Some(slot), None) => format!("{targeted}, slot {slot} of 100: not allocated"),
-        (Some(slot), Some(_)) => format!("{targeted}, slot {slot} of 100"),
+        (Some(slot), Some(_)) => format!("slot {slot} of 100"),
+        (Some(slot), None) => format!("slot {slot}: not allocated"),
+        (None, _) => {
+            let selector = bucket.selector();
+            let property = selector.0.last().map_or("property", |key| key.as_str());
+            format!("no {property} to split by")
+        }
     }
 }
 
@@ -146,12 +145,18 @@ fn render(rows: &[Row], width: usize) -> String {
     text
 }
 
-/// Makes the widest column narrower until all fit.
-fn fit(widths: &mut [usize], available: usize) {
-    while widths.iter().sum::<usize>() > available {
-        match widths.iter_mut().max() {
-            Some(widest) if *widest > NARROWEST => *widest = widest.saturating_sub(1),
-            _ => return,
+/// Makes columns narrower until all fit: first the payload, then whichever of the others is the
+/// widest, and flag and variant, by which people find their way, last.
+fn fit(widths: &mut [usize; HEADINGS.len()], available: usize) {
+    for (columns, narrowest) in [(3..4, 2 * NARROWEST), (2..6, NARROWEST), (0..6, NARROWEST)] {
+        while widths.iter().sum::<usize>() > available {
+            let widest = widths
+                .get_mut(columns.clone())
+                .and_then(|some| some.iter_mut().max());
+            match widest {
+                Some(widest) if *widest > narrowest => *widest = widest.saturating_sub(1),
+                _ => break,
+            }
         }
     }
 }
@@ -208,12 +213,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_widest_column_is_cut_first() {
-        let mut widths = [10, 40, 12];
-        fit(&mut widths, 42);
-        assert_eq!(widths, [10, 20, 12]);
+    fn the_payload_is_cut_first_and_the_flag_last() {
+        let mut widths = [20, 9, 9, 70, 33, 23];
+        fit(&mut widths, 124);
+        assert_eq!(widths, [20, 9, 9, 30, 33, 23]);
+        fit(&mut widths, 90);
+        assert_eq!(widths, [20, 9, 9, 14, 19, 19]);
+        fit(&mut widths, 57);
+        assert_eq!(widths, [20, 9, 7, 7, 7, 7]);
         fit(&mut widths, 3);
-        assert_eq!(widths, [NARROWEST; 3]);
+        assert_eq!(widths, [NARROWEST; 6]);
     }
 
     #[test]

@@ -27,7 +27,7 @@ fn the_table_says_what_the_example_user_gets_and_why() {
             "on",
             "on",
             "All Other Users",
-            "everyone, slot 16 of 100"
+            "slot 16 of 100"
         ]
     );
     assert_eq!(
@@ -103,8 +103,8 @@ fn flags_without_a_variant_are_listed_with_the_reason() {
         ("b", "dependency cycle"),
         ("after", "depends on cycle"),
         ("nobody", "no segment matches"),
-        ("no-id", "everyone, no device_id to split by"),
-        ("out", "everyone, slot 2 of 100: not allocated"),
+        ("no-id", "no device_id to split by"),
+        ("out", ": not allocated"),
         ("broken", "malformed flag"),
     ] {
         let row = run
@@ -112,7 +112,6 @@ fn flags_without_a_variant_are_listed_with_the_reason() {
             .lines()
             .find(|line| line.starts_with(&format!("{key} ")));
         let row = row.unwrap_or_else(|| panic!("{key} is missing\n{}", run.out));
-        let reason = reason.split("slot").next().unwrap().trim_end();
         assert!(row.contains(reason), "{key}: {row}");
     }
     assert!(
