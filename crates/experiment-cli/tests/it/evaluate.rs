@@ -27,17 +27,18 @@ fn the_table_says_what_the_example_user_gets_and_why() {
             "on",
             "on",
             "All Other Users",
-            "slot 16 of 100"
+            "slot 30 of 100"
         ]
     );
     assert_eq!(
         rows[2][..3],
         ["checkout-redesign", "treatment", "treatment"]
     );
+    assert_eq!(rows[5][..2], ["onboarding-checklist", "treatment"]);
     assert_eq!(
-        rows[5],
+        rows[6],
         [
-            "onboarding-checklist",
+            "trial-reminder",
             "off",
             "flag-dependencies",
             "conditions hold"

@@ -29,7 +29,7 @@ fn the_trace_names_segments_conditions_and_the_bucket() {
     );
     assert!(
         lines[6]
-            .starts_with(r#"    bucket by context.user.user_id: murmur3("s9KfR2mZ/user-0007") = "#),
+            .starts_with(r#"    bucket by context.user.user_id: murmur3("s9KfR2mZ/user-0041") = "#),
         "{out}"
     );
     assert_eq!(lines.len(), 7);
@@ -54,7 +54,7 @@ fn json_is_the_explanation_for_programs() {
     assert_eq!(json["flag"], "checkout-redesign");
     assert_eq!(json["reason"], "match");
     assert_eq!(json["segments"][0]["outcome"], "not-targeted");
-    assert_eq!(json["segments"][1]["bucket"]["input"], "s9KfR2mZ/user-0007");
+    assert_eq!(json["segments"][1]["bucket"]["input"], "s9KfR2mZ/user-0041");
 }
 
 #[test]
