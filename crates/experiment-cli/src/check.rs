@@ -3,8 +3,7 @@
 use std::{collections::BTreeSet, fmt::Write};
 
 use anstyle::Style;
-use experiment_evaluation::{Diagnostic, Options, Plan, Severity};
-use experiment_model::FlagSet;
+use experiment_evaluation::{Diagnostic, Severity, lint};
 use serde::Serialize;
 
 use crate::{
@@ -27,7 +26,7 @@ pub(crate) fn check(arguments: Check) -> Result<Page, Failure> {
     } = arguments;
     let options = flags.regex.options();
     let flags = Flags::load(flags.flags, &options)?;
-    let findings = findings(&flags.set, &flags.plan, &options);
+    let findings = lint(&flags.set, &options);
     let bad = if strict {
         Severity::Warning
     } else {
@@ -39,11 +38,6 @@ pub(crate) fn check(arguments: Check) -> Result<Page, Failure> {
         Format::Json => json(&findings),
     };
     Ok(Page::from(text).with_findings(failed))
-}
-
-/// Everything there is to say about flags.
-fn findings(_flags: &FlagSet, plan: &Plan, _options: &Options) -> Vec<Diagnostic> {
-    plan.diagnostics().to_vec()
 }
 
 /// A finding as JSON.
@@ -78,7 +72,7 @@ fn json(findings: &[Diagnostic]) -> String {
     json
 }
 
-/// The findings by flag, in the order in which the flags are first found, and a summary.
+/// The findings by flag, in the order of the flags, and a summary.
 fn text(flags: &Flags, findings: &[Diagnostic]) -> String {
     let mut text = String::new();
     let mut told = BTreeSet::new();

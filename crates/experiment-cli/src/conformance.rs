@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use experiment_conformance::{CaseOptions, Ledger, Subject, run};
+use experiment_conformance::{Build, CaseOptions, Ledger, Subject, run};
 use experiment_evaluation::Plan;
 
 use crate::{
@@ -12,6 +12,11 @@ use crate::{
     page::{Page, printable},
 };
 
+/// The command is built with look-around …
+const LOOKAROUND: bool = true;
+/// … and with the tables of Unicode.
+const UNICODE: bool = true;
+
 /// Runs the command.
 ///
 /// # Errors
@@ -19,7 +24,7 @@ use crate::{
 /// [`Failure`] if the directory or the ledger cannot be read.
 pub(crate) fn conformance(arguments: &Conformance) -> Result<Page, Failure> {
     let ledger = match &arguments.ledger {
-        None => Ledger::built_in(),
+        None => Ledger::built_in(Build::new(LOOKAROUND, UNICODE)),
         Some(path) => {
             let input = Input::File(path.clone());
             let json = fs::read(path).map_err(|source| input.unreadable(source))?;

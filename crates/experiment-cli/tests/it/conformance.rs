@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use crate::command::{file, run, workspace};
+use crate::command::{file, run};
 
 /// A directory with one file of cases.
 fn directory(name: &str, cases: &str) -> String {
@@ -16,14 +16,12 @@ fn directory(name: &str, cases: &str) -> String {
 const WRONG: &str = r#"[{"name":"wrong","flags":[],"context":{},"expected":{"f":{"key":"on"}}}]"#;
 
 #[test]
-fn cases_that_pass_are_counted() {
-    let cases = workspace().join("crates/experiment-conformance/cases/segments.json");
-    let cases = fs::read_to_string(cases).unwrap();
-    let out = run(&["conformance", &directory("segments", &cases)]).clean(0);
+fn the_cases_of_the_project_pass_or_stand_in_its_ledger() {
+    let out = run(&["conformance", "crates/experiment-conformance/cases"]).clean(0);
     let total = out.lines().last().unwrap();
     let cells: Vec<&str> = total.split_whitespace().collect();
-    assert_eq!([cells[0], cells[2], cells[3]], ["total", "0", "0"]);
-    assert!(cells[1].parse::<usize>().unwrap() > 20, "{out}");
+    assert_eq!((cells[0], cells[3]), ("total", "0"));
+    assert!(cells[1].parse::<usize>().unwrap() > 1_400, "{out}");
 }
 
 #[test]
