@@ -430,6 +430,7 @@ impl Builder {
             index,
             flags: flags.into(),
             reads_results,
+            paths: self.paths.into_items().len(),
             variants: self.variants.into_items().into(),
             options: self.options,
             diagnostics: self.malformed.into(),

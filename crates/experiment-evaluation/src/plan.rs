@@ -56,6 +56,8 @@ pub struct Plan {
     /// Positions of the flags by key.
     pub(crate) index: Table,
     pub(crate) variants: Box<[Variant]>,
+    /// How many different paths of the context the flags read.
+    pub(crate) paths: usize,
     /// Some condition reads the result of a flag.
     pub(crate) reads_results: bool,
     pub(crate) options: Options,

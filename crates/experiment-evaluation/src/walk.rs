@@ -115,15 +115,12 @@ impl<'c> Slots<'c> for Direct {
     }
 }
 
-/// How many paths are looked up only once per user; plans with more look the others up each time.
-const CACHED_PATHS: usize = 64;
+/// Looks each of the plan's first `N` paths up once: best for many flags.
+pub(crate) struct Cached<'c, const N: usize>([Option<Property<'c>>; N]);
 
-/// Looks every path up once: best for all flags of a plan.
-pub(crate) struct Cached<'c>([Option<Property<'c>>; CACHED_PATHS]);
-
-impl<'c> Cached<'c> {
+impl<'c, const N: usize> Cached<'c, N> {
     pub(crate) const fn new() -> Self {
-        Self([None; CACHED_PATHS])
+        Self([None; N])
     }
 
     #[inline(never)]
@@ -136,7 +133,7 @@ impl<'c> Cached<'c> {
     }
 }
 
-impl<'c> Slots<'c> for &mut Cached<'c> {
+impl<'c, const N: usize> Slots<'c> for &mut Cached<'c, N> {
     #[inline]
     fn node(&mut self, context: &'c dyn Context, path: &Path, slot: u32) -> Node<'c> {
         match self.0.get(slot as usize) {
@@ -500,20 +497,36 @@ impl Plan {
     }
 }
 
-/// The variants of all flags of a plan by position, when evaluated one after the other.
-pub(crate) fn evaluate_in_order<'p, F: FnMut(u32, u32)>(
+/// Evaluates flags one after the other and hands over the position of each one's variant. `results`
+/// is room for the results that flags read of each other.
+pub(crate) fn evaluate_in_order<'p>(
     plan: &'p Plan,
     context: &dyn Context,
     order: impl Iterator<Item = (u32, &'p CompiledFlag)>,
     results: &mut Vec<u32>,
-    mut each: F,
+    each: impl FnMut(u32, u32),
 ) {
-    let root = Root(context);
-    let mut cached = Cached::new();
     results.clear();
     if plan.reads_results {
         results.resize(plan.flags.len(), NONE);
     }
+    // Room for the paths has to be cleared each time, so it is no larger than it has to be.
+    match plan.paths {
+        0..=8 => evaluate_cached::<8>(plan, context, order, results, each),
+        9..=24 => evaluate_cached::<24>(plan, context, order, results, each),
+        _ => evaluate_cached::<64>(plan, context, order, results, each),
+    }
+}
+
+fn evaluate_cached<'p, const N: usize>(
+    plan: &'p Plan,
+    context: &dyn Context,
+    order: impl Iterator<Item = (u32, &'p CompiledFlag)>,
+    results: &mut [u32],
+    mut each: impl FnMut(u32, u32),
+) {
+    let root = Root(context);
+    let mut cached = Cached::<N>::new();
     for (at, flag) in order {
         let slots = &mut cached;
         let variant = Walk {

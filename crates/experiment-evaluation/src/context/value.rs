@@ -2,7 +2,7 @@
 
 use experiment_model::{Object, Text, Value};
 
-use super::{Context, Elements, Fields, Node};
+use super::{Context, Elements, Fields, Node, Path};
 
 impl<'a> From<&'a Value> for Node<'a> {
     #[inline]
@@ -64,9 +64,28 @@ impl Elements for alloc::vec::Vec<Value> {
     }
 }
 
+/// What stands at the end of `keys` in an object.
+fn select<'a>(object: &'a Object, keys: &[Text]) -> Node<'a> {
+    let Some((last, way)) = keys.split_last() else {
+        return Node::Null;
+    };
+    let mut object = object;
+    for key in way {
+        match object.get(key) {
+            Some(Value::Object(inner)) => object = inner,
+            _ => return Node::Null,
+        }
+    }
+    Node::from(object.get(last))
+}
+
 impl Context for Object {
     fn get(&self, key: &str) -> Node<'_> {
         Fields::get(self, key)
+    }
+
+    fn select(&self, path: &Path) -> Node<'_> {
+        select(self, path.keys())
     }
 
     fn for_each(&self, each: &mut dyn FnMut(&str, Node<'_>)) {
@@ -78,6 +97,13 @@ impl Context for Object {
 impl Context for Value {
     fn get(&self, key: &str) -> Node<'_> {
         Node::from(Value::get(self, key))
+    }
+
+    fn select(&self, path: &Path) -> Node<'_> {
+        match self {
+            Value::Object(object) => select(object, path.keys()),
+            _ => Node::Null,
+        }
     }
 
     fn for_each(&self, each: &mut dyn FnMut(&str, Node<'_>)) {
