@@ -7,10 +7,12 @@
     reason = "as in test functions, which share functions that are none"
 )]
 
+mod arbitrary;
 mod conformance;
 mod lint;
 mod order;
 mod partial;
+mod properties;
 mod schema;
 mod traces;
 mod users;
