@@ -12,6 +12,7 @@ mod conformance;
 mod lint;
 mod order;
 mod partial;
+mod poison;
 mod properties;
 mod schema;
 mod traces;
