@@ -387,7 +387,7 @@ pub(crate) fn user() -> impl Strategy<Value = User> {
             if let Some(values) = properties {
                 let named = PROPERTIES.iter().zip(values);
                 let entries = named.filter_map(|(name, value)| Some((*name, value?)));
-                user.insert("user_properties", Object::from_iter(entries));
+                user.insert("user_properties", entries.collect::<Object>());
             }
             user.extend(cohorts.map(|ids| (Text::new("cohort_ids"), ids)));
             if let Some((name, properties, cohorts)) = group {

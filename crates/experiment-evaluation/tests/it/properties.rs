@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use experiment_evaluation::{
-    Context, Diagnostic, KeysOptions, Members, Node, Options, Plan, UserView, evaluate_partially,
-    lint,
+    Context, Diagnostic, KeysOptions, Members, Node, Options, Plan, SegmentStep, UserView,
+    evaluate_partially, lint,
 };
 use experiment_model::{
     Condition, Flag, FlagSet, Object, Operator, Segment, Selector, Text, User, UserField, Value,
@@ -26,7 +26,7 @@ fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).expect("JSON")
 }
 
-/// The texts of an object's `key` that stands in `fields`, and `unknown` in all objects there.
+/// Gives an object a field that is not known.
 fn with_unknown(object: &mut Object, unknown: &Value) {
     object.insert("an unknown field", unknown.clone());
 }
@@ -59,7 +59,7 @@ fn with_unknown_fields(flag: &Flag, unknown: &Value) -> Value {
         with_unknown(&mut variant, unknown);
         (key.clone(), variant)
     });
-    flag.insert("variants", Object::from_iter(variants));
+    flag.insert("variants", variants.collect::<Object>());
     each(&mut flag, "segments", |segment| {
         if let Some(mut bucket) = segment.get("bucket").and_then(Value::as_object).cloned() {
             each(&mut bucket, "allocations", |allocation| {
@@ -184,7 +184,7 @@ proptest! {
             let explanation = flag.explain(&context);
             prop_assert_eq!(explanation.variant(), flag.variant(&context));
             prop_assert_eq!(explanation.variant(), plan.variant(&context, flag.key()));
-            let given = explanation.segments().last().and_then(|segment| segment.variant());
+            let given = explanation.segments().last().and_then(SegmentStep::variant);
             prop_assert_eq!(given, explanation.variant());
             for segment in explanation.segments() {
                 if let Some(failing) = explanation.first_failing(segment) {
@@ -329,7 +329,7 @@ proptest! {
         place in any::<Index>(),
         user in user(),
     ) {
-        let mut list: Vec<String> = flags.flags.iter().map(|flag| json(flag)).collect();
+        let mut list: Vec<String> = flags.flags.iter().map(json).collect();
         list.insert(place.index(list.len() + 1), broken.to_string());
         let bytes = format!("[{}]", list.join(", ")).into_bytes();
         let plan = Plan::from_json(&bytes, &Options::default()).expect("a list of flags");
