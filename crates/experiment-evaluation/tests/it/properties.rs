@@ -444,7 +444,7 @@ fn generated_flags_give_variants_hash_users_and_depend_on_each_other() {
     // The laws above would hold of flags that do nothing, too.
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let (mut given, mut hashed, mut depending) = (0, 0, 0);
-    for _ in 0..300 {
+    for _ in 0..100 {
         use proptest::strategy::ValueTree;
         let set = orderly_flags()
             .new_tree(&mut runner)
