@@ -9,8 +9,11 @@ use experiment_model::{
     read_flags,
 };
 
+/// A fuzz target: it panics where a law is broken.
+pub type Target = fn(&[u8]);
+
 /// The targets by name.
-pub const TARGETS: [(&str, fn(&[u8])); 4] = [
+pub const TARGETS: [(&str, Target); 4] = [
     ("compile", compile),
     ("evaluate", evaluate),
     ("version", version),

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use experiment_fuzz::TARGETS;
+use experiment_fuzz::{TARGETS, Target};
 
 /// The files of a folder of this crate.
 fn files(folder: &str) -> Vec<PathBuf> {
@@ -16,7 +16,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
     files
 }
 
-fn replay(target: fn(&[u8]), files: &[PathBuf]) {
+fn replay(target: Target, files: &[PathBuf]) {
     for file in files {
         // Shown if the target panics.
         println!("{}", file.display());
