@@ -1,7 +1,7 @@
 //! Whether a property satisfies a condition: absent values, lists, and the operators.
 
 use alloc::{boxed::Box, string::String, vec::Vec};
-use core::cmp::Ordering;
+use core::{cmp::Ordering, fmt::Write};
 
 use experiment_model::{Operator, Text};
 use hashbrown::HashSet;
@@ -11,7 +11,7 @@ use crate::{
     coerce::{TextBuffer, TextList, comparison_text},
     context::{Members, Node},
     limits::Limits,
-    number::{compare_doubles, parse_double},
+    number::{StackText, compare_doubles, parse_double},
     pattern::Pattern,
     short::Short,
     values::{Seen, ValueSet},
@@ -310,8 +310,20 @@ impl Matcher {
     fn members_match(&self, test: SetTest, members: &dyn Members) -> bool {
         let values = self.values.values();
         match test {
-            SetTest::ContainsAny => values.iter().any(|value| members.contains(value)),
-            SetTest::Contains => values.iter().all(|value| members.contains(value)),
+            SetTest::ContainsAny => self.members_that_are(members) > 0,
+            SetTest::Contains => {
+                // As in `all_in`: one spelling of `true` satisfies the others.
+                let has =
+                    |word| spellings(word).any(|spelling| members.contains(spelling.as_str()));
+                let any_true = self.has_true && has("true");
+                let any_false = self.has_false && has("false");
+                members.len() >= values.len()
+                    && values.iter().all(|value| {
+                        members.contains(value)
+                            || (any_true && value.eq_ignore_ascii_case("true"))
+                            || (any_false && value.eq_ignore_ascii_case("false"))
+                    })
+            }
             SetTest::Is => {
                 members.len() == values.len() && values.iter().all(|value| members.contains(value))
             }
@@ -320,17 +332,46 @@ impl Matcher {
 
     /// `is`: some member is a value. `is not`: some member is none.
     fn any_member_is(&self, members: &dyn Members) -> bool {
-        let values = self.values.values();
-        let found = values
-            .iter()
-            .filter(|value| members.contains(value))
-            .count();
+        let found = self.members_that_are(members);
         if self.negated {
             members.len() > found
         } else {
             found > 0
         }
     }
+
+    /// How many members equal a value, as [`is`](Self::is) has it.
+    fn members_that_are(&self, members: &dyn Members) -> usize {
+        let values = self.values.values().iter();
+        let listed = values.filter(|value| members.contains(value)).count();
+        let words = [(self.has_true, "true"), (self.has_false, "false")];
+        let spelled = words
+            .into_iter()
+            .filter(|(has, _)| *has)
+            .flat_map(|(_, word)| spellings(word))
+            .filter(|spelling| !self.values.contains(spelling.as_str()))
+            .filter(|spelling| members.contains(spelling.as_str()))
+            .count();
+        listed.saturating_add(spelled)
+    }
+}
+
+/// Every way to write a short word of lower-case letters in lower and upper case: members can only
+/// be asked, so this is how letter case is put aside.
+fn spellings(word: &'static str) -> impl Iterator<Item = StackText<5>> {
+    (0_u32..1 << word.len()).map(move |upper| {
+        let mut spelling = StackText::new();
+        for (at, letter) in word.chars().enumerate() {
+            let letter = if upper >> at & 1 == 1 {
+                letter.to_ascii_uppercase()
+            } else {
+                letter
+            };
+            // There is room for `false`, the longer word.
+            let _ = spelling.write_char(letter);
+        }
+        spelling
+    })
 }
 
 fn needles(values: &ValueSet) -> Box<[Finder<'static>]> {
