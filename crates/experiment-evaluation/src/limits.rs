@@ -62,8 +62,9 @@ impl Limits {
     pub const TEXT_LENGTH: usize = 1 << 20;
     /// Default of [`nesting`](Limits::nesting): 128, the depth to which JSON is read.
     pub const NESTING: usize = 128;
-    /// Default of [`dependency_depth`](Limits::dependency_depth): 1,000.
-    pub const DEPENDENCY_DEPTH: usize = 1_000;
+    /// Default of [`dependency_depth`](Limits::dependency_depth): 10,000. Evaluating takes the
+    /// same stack however deep it is, and time in proportion to it.
+    pub const DEPENDENCY_DEPTH: usize = 10_000;
     /// Default of [`values`](Limits::values): 1,000,000.
     pub const VALUES: usize = 1_000_000;
 }

@@ -11,7 +11,9 @@ use serde::{
     de::{Error, SeqAccess, Visitor},
 };
 
-use crate::{object::Object, operator::Operator, text::Text, variant::Variants};
+use crate::{
+    object::Object, objects_only::objects_only, operator::Operator, text::Text, variant::Variants,
+};
 
 /// A flag or experiment, ready to be evaluated.
 ///
@@ -26,6 +28,7 @@ use crate::{object::Object, operator::Operator, text::Text, variant::Variants};
 /// assert_eq!(flag.segments.len(), 1);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Flag {
     /// The key by which applications ask for the flag. Required.
     pub key: Text,
@@ -43,6 +46,7 @@ pub struct Flag {
 
 /// A group of users and what they get.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Segment {
     /// How matching users are split. Without it all get [`variant`](Segment::variant).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,6 +65,7 @@ pub struct Segment {
 
 /// A comparison of one property with values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Condition {
     /// Which property. Required.
     pub selector: Selector,
@@ -100,6 +105,7 @@ impl fmt::Display for Selector {
 
 /// Splits the users of a segment by a hash of one of their properties.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Bucket {
     /// The property that is hashed. Users without it get the segment's variant. Required.
     pub selector: Selector,
@@ -111,6 +117,7 @@ pub struct Bucket {
 
 /// A part of all users.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Allocation {
     /// `[start, end)` out of 100 slots: `start <= hash % 100 < end`. Required; kept as sent, only
     /// the first two numbers count, and fewer than two never match.
@@ -122,6 +129,7 @@ pub struct Allocation {
 
 /// A part of the users of an [`Allocation`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Distribution {
     /// Key of the variant. Required.
     pub variant: Text,
@@ -129,6 +137,15 @@ pub struct Distribution {
     /// only the first two numbers count, and fewer than two never match.
     #[serde(deserialize_with = "range")]
     pub range: Vec<i64>,
+}
+
+objects_only! {
+    Flag: "a flag",
+    Segment: "a segment",
+    Condition: "a condition",
+    Bucket: "a bucket",
+    Allocation: "an allocation",
+    Distribution: "a distribution",
 }
 
 /// Reads the integers of a range. Integral doubles (`100.0`) are accepted as most engines do.
@@ -229,6 +246,19 @@ mod tests {
                 serde_json::from_str::<Allocation>(&json).is_err(),
                 "{range}"
             );
+        }
+    }
+
+    #[test]
+    fn a_list_of_values_is_no_object() {
+        for json in [
+            r#"["f", {}, []]"#,
+            r#"{"key":"f","variants":{},"segments":[[null,null,"on",null]]}"#,
+            r#"{"key":"f","variants":{},"segments":[{"conditions":[[[["context"],"is",[]]]]}]}"#,
+            r#"{"key":"f","variants":{},"segments":[{"bucket":[["context"],"s",[]]}]}"#,
+            r#"{"key":"f","variants":{"on":["on",null,null,null]},"segments":[]}"#,
+        ] {
+            assert!(serde_json::from_str::<Flag>(json).is_err(), "{json}");
         }
     }
 

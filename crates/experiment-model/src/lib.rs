@@ -9,6 +9,7 @@ mod flag;
 mod flag_set;
 mod group;
 mod object;
+mod objects_only;
 mod operator;
 mod text;
 mod user;

@@ -12,7 +12,7 @@ use serde::{
     de::{MapAccess, Visitor},
 };
 
-use crate::{object::Object, text::Text, value::Value};
+use crate::{object::Object, objects_only::objects_only, text::Text, value::Value};
 
 /// One of the experiences a flag can give a user.
 ///
@@ -28,6 +28,7 @@ use crate::{object::Object, text::Text, value::Value};
 /// assert_eq!(variant.payload.unwrap().get("color").unwrap().as_str(), Some("blue"));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Variant {
     /// The key of the variant, unique within its flag. Required by the format, but engines in use
     /// answer without it.
@@ -42,6 +43,10 @@ pub struct Variant {
     /// Facts about flag, segment and variant, such as `segmentName` or `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Object>,
+}
+
+objects_only! {
+    Variant: "a variant",
 }
 
 impl Variant {

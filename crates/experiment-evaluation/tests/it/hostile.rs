@@ -155,20 +155,20 @@ fn patterns_need_no_stack_for_their_nesting() {
 }
 
 #[test]
-fn a_chain_of_ten_thousand_flags_ends_at_the_limit() {
+fn a_chain_of_twelve_thousand_flags_ends_at_the_limit() {
     with_stack(STACK_FOR_FLAGS, || {
-        let flags = chain(10_000, "");
+        let flags = chain(12_000, "");
         let plan = Plan::compile(&flags, &Options::default());
         let user = User::new();
         // A flag may have as many dependencies behind one another as the limit says.
         let within = Limits::DEPENDENCY_DEPTH + 1;
-        assert_eq!(codes(&plan), vec![Code::DependencyDepth; 10_000 - within]);
+        assert_eq!(codes(&plan), vec![Code::DependencyDepth; 12_000 - within]);
         assert_eq!(plan.evaluate(&user).len(), within);
         for (at, given) in [
             (0, true),
             (within - 1, true),
             (within, false),
-            (9_999, false),
+            (11_999, false),
         ] {
             let key = at.to_string();
             assert_eq!(plan.variant(&user, &key).is_some(), given, "{key}");
