@@ -25,7 +25,7 @@ pub struct Options {
 /// Beyond a limit of compilation the flag (or the pattern) gets a diagnostic; beyond a limit of
 /// evaluation a property does not match.
 ///
-/// With the defaults, the stack is bounded too. Compiling, evaluating and explaining take less than
+/// With the defaults, the stack is bounded too. Compiling, evaluating and explaining take up to
 /// 16 KiB of it however many flags depend on each other, up to 128 KiB where JSON is nested as deep
 /// as it may be, and up to 64 KiB where patterns are (release builds on x86-64; debug builds take up
 /// to 48 KiB, 384 KiB and 1 MiB).
