@@ -1,13 +1,12 @@
 //! [`Explanation`]: why a flag gives the variant it gives.
 
+mod json;
+mod text;
+
 use alloc::{format, string::String, vec::Vec};
 use core::{fmt, ops::Range};
 
 use experiment_model::{Object, Operator, Selector, Text, Value, Variant};
-use serde::{
-    Serialize, Serializer,
-    ser::{SerializeMap, SerializeSeq},
-};
 
 use crate::{
     bucket::slot_and_point,
@@ -446,125 +445,6 @@ fn selector(source: &Source) -> Selector {
     }
 }
 
-impl fmt::Display for Explanation<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "flag `{}`: ", self.flag.key)?;
-        match self.variant {
-            Some(variant) => writeln!(f, "variant `{}`", key_of(variant))?,
-            None => writeln!(f, "no variant ({})", self.reason())?,
-        }
-        for (flag, variant) in &self.dependencies {
-            match variant {
-                Some(variant) => {
-                    writeln!(f, "  depends on `{flag}`: variant `{}`", key_of(variant))?;
-                }
-                None => writeln!(f, "  depends on `{flag}`: no variant")?,
-            }
-        }
-        for segment in &self.segments {
-            write!(f, "  segment {}", segment.index)?;
-            if let Some(name) = segment.name() {
-                write!(f, " \"{name}\"")?;
-            }
-            match (segment.outcome, segment.variant) {
-                (SegmentOutcome::Match, Some(variant)) => {
-                    writeln!(f, ": gives variant `{}`", key_of(variant))?;
-                }
-                (SegmentOutcome::NotTargeted, _) => writeln!(f, ": does not target the user")?,
-                _ => writeln!(f, ": targets the user, but has no variant for them")?,
-            }
-            let conditions = self.conditions(segment);
-            if segment.segment.everyone {
-                writeln!(f, "    no conditions: everyone")?;
-            } else if conditions.is_empty() {
-                let who = if segment.outcome == SegmentOutcome::NotTargeted {
-                    "nobody"
-                } else {
-                    "everyone"
-                };
-                writeln!(f, "    empty conditions: {who}")?;
-            }
-            let mut alternative = 0;
-            for condition in conditions {
-                if condition.alternative != alternative {
-                    alternative = condition.alternative;
-                    writeln!(f, "    or")?;
-                }
-                writeln!(f, "    {condition}")?;
-            }
-            if let Some(bucket) = &segment.bucket {
-                writeln!(f, "    {bucket}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn key_of(variant: &Variant) -> &str {
-    variant.key.as_deref().unwrap_or_default()
-}
-
-impl fmt::Display for ConditionStep<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// More values than this are counted and not shown.
-        const SHOWN: usize = 8;
-
-        write!(f, "{} {} [", self.selector(), self.operator())?;
-        for (at, value) in self.values().iter().take(SHOWN).enumerate() {
-            if at > 0 {
-                f.write_str(", ")?;
-            }
-            write!(f, "{:?}", value.as_str())?;
-        }
-        match self.values().len().checked_sub(SHOWN) {
-            Some(more) if more > 0 => write!(f, ", … {more} more]")?,
-            _ => f.write_str("]")?,
-        }
-        f.write_str(if self.matched {
-            ": yes, it is "
-        } else {
-            ": no, it is "
-        })?;
-        if self.actual.is_null() {
-            f.write_str("absent")
-        } else {
-            write!(f, "{}", self.actual)
-        }
-    }
-}
-
-impl fmt::Display for BucketStep<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Some(input), Some(slot), Some(point)) = (self.input(), self.slot(), self.point())
-        else {
-            let what = if self.value.is_some() {
-                "empty"
-            } else {
-                "absent"
-            };
-            return write!(
-                f,
-                "bucket by {}: it is {what}, nothing to hash",
-                self.selector()
-            );
-        };
-        write!(
-            f,
-            "bucket by {}: murmur3({input:?}) = {}, slot {slot} of 100, point {point} of 42949673",
-            self.selector(),
-            self.hash,
-        )?;
-        match (self.allocation(), self.distribution()) {
-            (Some((allocation, slots)), Some((distribution, points))) => write!(
-                f,
-                ": allocation {allocation} [{}, {}), distribution {distribution} [{}, {})",
-                slots.start, slots.end, points.start, points.end,
-            ),
-            _ => f.write_str(": not allocated"),
-        }
-    }
-}
-
 impl fmt::Debug for Explanation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Explanation")
@@ -596,103 +476,5 @@ impl fmt::Debug for BucketStep<'_> {
         f.debug_struct("BucketStep")
             .field("taken", &self.taken.is_some())
             .finish_non_exhaustive()
-    }
-}
-
-impl Serialize for Explanation<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        struct Segments<'e, 'p>(&'e Explanation<'p>);
-        struct Segment<'e, 'p>(&'e Explanation<'p>, &'e SegmentStep<'p>);
-        struct Dependency<'e, 'p>(&'e (&'p str, Option<&'p Variant>));
-
-        impl Serialize for Segments<'_, '_> {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let mut list = serializer.serialize_seq(Some(self.0.segments.len()))?;
-                for segment in &self.0.segments {
-                    list.serialize_element(&Segment(self.0, segment))?;
-                }
-                list.end()
-            }
-        }
-
-        impl Serialize for Segment<'_, '_> {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let Self(explanation, segment) = self;
-                let mut map = serializer.serialize_map(None)?;
-                map.serialize_entry("index", &segment.index)?;
-                if let Some(name) = segment.name() {
-                    map.serialize_entry("name", name)?;
-                }
-                map.serialize_entry("outcome", segment.outcome.as_str())?;
-                map.serialize_entry("conditions", explanation.conditions(segment))?;
-                if let Some(bucket) = &segment.bucket {
-                    map.serialize_entry("bucket", bucket)?;
-                }
-                if let Some(variant) = segment.variant {
-                    map.serialize_entry("variant", &variant.key)?;
-                }
-                map.end()
-            }
-        }
-
-        impl Serialize for Dependency<'_, '_> {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let (flag, variant) = self.0;
-                let mut map = serializer.serialize_map(None)?;
-                map.serialize_entry("flag", flag)?;
-                if let Some(variant) = variant {
-                    map.serialize_entry("variant", &variant.key)?;
-                }
-                map.end()
-            }
-        }
-
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("flag", &self.flag.key)?;
-        map.serialize_entry("reason", self.reason().as_str())?;
-        if let Some(variant) = self.variant {
-            map.serialize_entry("variant", variant)?;
-        }
-        map.serialize_entry("segments", &Segments(self))?;
-        let dependencies: Vec<_> = self.dependencies.iter().map(Dependency).collect();
-        map.serialize_entry("dependencies", &dependencies)?;
-        map.end()
-    }
-}
-
-impl Serialize for ConditionStep<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("alternative", &self.alternative)?;
-        map.serialize_entry("selector", &self.selector())?;
-        map.serialize_entry("op", self.operator())?;
-        map.serialize_entry("values", self.values())?;
-        map.serialize_entry("actual", &self.actual)?;
-        map.serialize_entry("matched", &self.matched)?;
-        map.end()
-    }
-}
-
-impl Serialize for BucketStep<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("selector", &self.selector())?;
-        map.serialize_entry("salt", self.salt())?;
-        map.serialize_entry("value", &self.value)?;
-        if let (Some(input), Some(slot), Some(point)) = (self.input(), self.slot(), self.point()) {
-            map.serialize_entry("input", &input)?;
-            map.serialize_entry("hash", &self.hash)?;
-            map.serialize_entry("slot", &slot)?;
-            map.serialize_entry("point", &point)?;
-        }
-        if let (Some((allocation, slots)), Some((distribution, points))) =
-            (self.allocation(), self.distribution())
-        {
-            map.serialize_entry("allocation", &allocation)?;
-            map.serialize_entry("slots", &[slots.start, slots.end])?;
-            map.serialize_entry("distribution", &distribution)?;
-            map.serialize_entry("points", &[points.start, points.end])?;
-        }
-        map.end()
     }
 }
