@@ -36,6 +36,9 @@ pub(crate) struct Builder {
     variants: Interned<Variant>,
     metadata: Interned<Object>,
     paths: Interned<Arc<Path>>,
+    /// The patterns by their text, and what they take together.
+    patterns: HashMap<Text, Arc<Pattern>>,
+    patterns_size: usize,
     malformed: Vec<Diagnostic>,
     diagnostics: Vec<Diagnostic>,
 }
@@ -57,6 +60,8 @@ impl Builder {
             variants: Interned::new(),
             metadata: Interned::new(),
             paths: Interned::new(),
+            patterns: HashMap::new(),
+            patterns_size: 0,
             malformed: Vec::new(),
             diagnostics: Vec::new(),
         }
@@ -311,17 +316,18 @@ impl Builder {
         flag: &Flag,
         place: ConditionPlace,
         condition: &Condition,
-    ) -> Vec<Pattern> {
-        let (matching, limits) = (self.options.regex_matching, self.options.limits);
+    ) -> Vec<Arc<Pattern>> {
         let mut patterns = Vec::with_capacity(condition.values.len());
         for (index, value) in condition.values.iter().enumerate() {
-            match Pattern::compile(value, matching, limits.pattern_size, limits.pattern_steps) {
+            match self.pattern(value) {
                 Ok(pattern) => patterns.push(pattern),
                 Err(error) => {
                     let code = match error {
                         PatternError::Invalid { .. } => Code::InvalidPattern,
                         PatternError::Unsupported { .. } => Code::UnsupportedPattern,
-                        PatternError::TooLarge { .. } => Code::PatternTooLarge,
+                        PatternError::TooLarge { .. } | PatternError::TooMany { .. } => {
+                            Code::PatternTooLarge
+                        }
                     };
                     let path = format!("{place}.values[{index}]");
                     let message = format!("{error}");
@@ -331,6 +337,32 @@ impl Builder {
             }
         }
         patterns
+    }
+
+    /// Compiles a pattern, or takes the one that was compiled from the same text.
+    fn pattern(&mut self, source: &Text) -> Result<Arc<Pattern>, PatternError> {
+        if let Some(known) = self.patterns.get(source) {
+            return Ok(known.clone());
+        }
+        let (matching, limits) = (self.options.regex_matching, self.options.limits);
+        // What can only be too much is not compiled first.
+        if self.patterns_size >= limits.patterns_size {
+            return Err(PatternError::TooMany {
+                limit: limits.patterns_size,
+            });
+        }
+        let pattern =
+            Pattern::compile(source, matching, limits.pattern_size, limits.pattern_steps)?;
+        let size = self.patterns_size.saturating_add(pattern.size());
+        if size > limits.patterns_size {
+            return Err(PatternError::TooMany {
+                limit: limits.patterns_size,
+            });
+        }
+        self.patterns_size = size;
+        let pattern = Arc::new(pattern);
+        self.patterns.insert(source.clone(), pattern.clone());
+        Ok(pattern)
     }
 
     fn source(&mut self, selector: &Selector) -> Source {

@@ -188,7 +188,8 @@ codes! {
     InvalidPattern = "invalid-pattern", Error, "correct the pattern; until then it never matches";
     /// A regular expression uses something this build does not have.
     UnsupportedPattern = "unsupported-pattern", Error, "write the pattern without it; until then it never matches";
-    /// A regular expression is larger than `Limits::pattern_size` allows once compiled.
+    /// A regular expression is larger than `Limits::pattern_size` allows once compiled, or the patterns
+    /// of the plan together are larger than `Limits::patterns_size` allows.
     PatternTooLarge = "pattern-too-large", Error, "shorten its repetitions; until then it never matches";
     /// A range is not a pair of integers; it never matches.
     MalformedRange = "malformed-range", Error, "give the range a start and an end; until then it takes no users";

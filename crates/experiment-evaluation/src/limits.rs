@@ -35,6 +35,10 @@ pub struct Limits {
     /// Bytes that the compiled form of one regular expression may take. A larger pattern never
     /// matches and is a diagnostic. Default: [`Limits::PATTERN_SIZE`].
     pub pattern_size: usize,
+    /// Bytes that the compiled forms of all different patterns of a plan may take together, as
+    /// estimated from their text. Patterns beyond it never match and are diagnostics. Default:
+    /// [`Limits::PATTERNS_SIZE`].
+    pub patterns_size: usize,
     /// Steps that a pattern with look-around or back-references may take for one property before
     /// it counts as not matching (feature `lookaround`; other patterns run in linear time).
     /// Default: [`Limits::PATTERN_STEPS`].
@@ -56,6 +60,9 @@ pub struct Limits {
 impl Limits {
     /// Default of [`pattern_size`](Limits::pattern_size).
     pub const PATTERN_SIZE: usize = crate::pattern::DEFAULT_SIZE_LIMIT;
+    /// Default of [`patterns_size`](Limits::patterns_size): 64 MiB, some thousand patterns, of which
+    /// most take a few KiB.
+    pub const PATTERNS_SIZE: usize = 64 << 20;
     /// Default of [`pattern_steps`](Limits::pattern_steps): 100,000, some milliseconds.
     pub const PATTERN_STEPS: usize = crate::pattern::DEFAULT_STEP_LIMIT;
     /// Default of [`text_length`](Limits::text_length): 1 MiB.
@@ -73,6 +80,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             pattern_size: Self::PATTERN_SIZE,
+            patterns_size: Self::PATTERNS_SIZE,
             pattern_steps: Self::PATTERN_STEPS,
             text_length: Self::TEXT_LENGTH,
             nesting: Self::NESTING,

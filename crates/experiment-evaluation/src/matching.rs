@@ -1,6 +1,6 @@
 //! Whether a property satisfies a condition: absent values, lists, and the operators.
 
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 use core::{cmp::Ordering, fmt::Write};
 
 use experiment_model::{Operator, Text};
@@ -52,7 +52,7 @@ enum Test {
     Contains(Box<[Finder<'static>]>),
     Number(Order, Box<[f64]>),
     Version(Order, Box<[Version<Text>]>),
-    Regex(Box<[Pattern]>),
+    Regex(Box<[Arc<Pattern>]>),
     Set(SetTest),
     /// An unknown operator: false, negated or not.
     Never,
@@ -87,7 +87,7 @@ impl Order {
 impl Matcher {
     /// Prepares a condition. `patterns` are the compiled values of a regex operator that could be
     /// compiled; other operators ignore them.
-    pub(crate) fn new(operator: &Operator, values: &[Text], patterns: Vec<Pattern>) -> Self {
+    pub(crate) fn new(operator: &Operator, values: &[Text], patterns: Vec<Arc<Pattern>>) -> Self {
         let values = ValueSet::new(values);
         let (test, negated) = match operator {
             Operator::Is => (Test::Is, false),

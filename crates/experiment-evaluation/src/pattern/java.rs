@@ -35,6 +35,8 @@ pub(super) struct Translation {
     /// The first construct, if any, that only [`Engine::Backtracking`] runs. The text is of no use
     /// to the other engine then.
     pub(super) backtracking: Option<&'static str>,
+    /// Bytes that the compiled form takes at least, estimated.
+    pub(super) cost: u64,
 }
 
 /// Translates a pattern of `java.util.regex`, in time linear in its length.
@@ -90,6 +92,7 @@ pub(super) fn translate(
     Ok(Translation {
         text,
         backtracking: translator.backtracking,
+        cost: root.cost,
     })
 }
 

@@ -99,6 +99,12 @@ pub(crate) enum PatternError {
         /// Bytes that it may take.
         limit: usize,
     },
+    /// With it, the patterns of the plan would be too large together.
+    #[error("the patterns of the flags take more than `{limit}` bytes together")]
+    TooMany {
+        /// Bytes that they may take.
+        limit: usize,
+    },
 }
 
 impl PatternError {
@@ -119,7 +125,11 @@ impl PatternError {
 #[derive(Clone, Debug)]
 pub(crate) struct Pattern {
     program: Program,
+    size: usize,
 }
+
+/// Bytes that the smallest pattern takes: the engine's own tables and its first cache.
+const LEAST_SIZE: usize = 4 << 10;
 
 #[derive(Clone, Debug)]
 enum Program {
@@ -160,7 +170,16 @@ impl Pattern {
                 });
             }
         };
-        Ok(Self { program })
+        let size = usize::try_from(translation.cost).unwrap_or(usize::MAX);
+        Ok(Self {
+            program,
+            size: size.saturating_add(LEAST_SIZE),
+        })
+    }
+
+    /// Bytes that the compiled form takes, estimated and rather low.
+    pub(crate) fn size(&self) -> usize {
+        self.size
     }
 
     /// Whether the text matches. A search that ran out of steps did not find anything.
