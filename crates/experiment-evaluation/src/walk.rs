@@ -115,6 +115,18 @@ impl<'c> Slots<'c> for Direct {
     }
 }
 
+impl<'c, S: Slots<'c>> Slots<'c> for &mut S {
+    #[inline]
+    fn node(&mut self, context: &'c dyn Context, path: &Path, slot: u32) -> Node<'c> {
+        (**self).node(context, path, slot)
+    }
+
+    #[inline]
+    fn property(&mut self, context: &'c dyn Context, path: &Path, slot: u32) -> Property<'c> {
+        (**self).property(context, path, slot)
+    }
+}
+
 /// Looks each of the plan's first `N` paths up once: best for many flags.
 pub(crate) struct Cached<'c, const N: usize>([Option<Property<'c>>; N]);
 
@@ -133,7 +145,7 @@ impl<'c, const N: usize> Cached<'c, N> {
     }
 }
 
-impl<'c, const N: usize> Slots<'c> for &mut Cached<'c, N> {
+impl<'c, const N: usize> Slots<'c> for Cached<'c, N> {
     #[inline]
     fn node(&mut self, context: &'c dyn Context, path: &Path, slot: u32) -> Node<'c> {
         match self.0.get(slot as usize) {
@@ -510,32 +522,32 @@ pub(crate) fn evaluate_in_order<'p>(
     if plan.reads_results {
         results.resize(plan.flags.len(), NONE);
     }
+    let root = Root(context);
     // Room for the paths has to be cleared each time, so it is no larger than it has to be.
-    match plan.paths {
-        0..=8 => evaluate_cached::<8>(plan, context, order, results, each),
-        9..=24 => evaluate_cached::<24>(plan, context, order, results, each),
-        _ => evaluate_cached::<64>(plan, context, order, results, each),
+    match (plan.runnable, plan.paths) {
+        (0..=1, _) => evaluate_with(plan, &root, Direct, order, results, each),
+        (_, 0..=8) => evaluate_with(plan, &root, Cached::<8>::new(), order, results, each),
+        (_, 9..=24) => evaluate_with(plan, &root, Cached::<24>::new(), order, results, each),
+        _ => evaluate_with(plan, &root, Cached::<64>::new(), order, results, each),
     }
 }
 
-fn evaluate_cached<'p, const N: usize>(
+fn evaluate_with<'p: 'c, 'c, S: Slots<'c>>(
     plan: &'p Plan,
-    context: &dyn Context,
+    root: &'c Root<'c>,
+    mut slots: S,
     order: impl Iterator<Item = (u32, &'p CompiledFlag)>,
     results: &mut [u32],
     mut each: impl FnMut(u32, u32),
 ) {
-    let root = Root(context);
-    let mut cached = Cached::<N>::new();
     for (at, flag) in order {
-        let slots = &mut cached;
-        let variant = Walk {
+        let mut walk = Walk {
             plan,
-            root: &root,
-            slots,
+            root,
+            slots: &mut slots,
             results: Results::All(results),
-        }
-        .flag(flag, &mut ());
+        };
+        let variant = walk.flag(flag, &mut ());
         if let Some(place) = results.get_mut(at as usize) {
             *place = variant;
         }
