@@ -12,6 +12,7 @@ mod object;
 mod objects_only;
 mod operator;
 mod text;
+mod timestamp;
 mod user;
 mod user_field;
 mod value;
@@ -24,6 +25,7 @@ pub use crate::{
     object::{Entry, Object},
     operator::Operator,
     text::Text,
+    timestamp::Timestamp,
     user::{User, UserFieldError},
     user_field::UserField,
     value::Value,
