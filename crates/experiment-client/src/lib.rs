@@ -1,1 +1,24 @@
-//! Client
+#![doc = include_str!("../README.md")]
+
+mod clock;
+mod endpoints;
+mod error;
+mod exchange;
+mod metrics;
+mod retry;
+mod secret;
+#[cfg(any(test, feature = "test-kit"))]
+pub mod test_kit;
+mod transport;
+
+pub use crate::{
+    clock::{Clock, SystemClock},
+    endpoints::{Endpoint, Endpoints, ServerZone, paths},
+    error::{Error, Phase},
+    metrics::{Measurement, Metrics},
+    retry::RetryPolicy,
+    secret::Secret,
+    transport::{
+        Answering, Request, Response, ResponseBody, Transport, TransportError, TransportErrorKind,
+    },
+};

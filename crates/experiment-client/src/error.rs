@@ -1,0 +1,138 @@
+//! [`Error`].
+
+use std::{io, time::Duration};
+
+use crate::transport::{TransportError, TransportErrorKind};
+
+/// What can go wrong. Keys, ids and properties of users are in none of it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The user has neither a user id nor a device id; nothing was sent.
+    #[error("the user has neither `user_id` nor `device_id`")]
+    MissingId,
+    /// An option cannot be used.
+    #[error("`{field}` {reason}")]
+    Config {
+        /// The option.
+        field: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// No answer in time.
+    #[error("timed out after {attempts} attempt(s), {phase}")]
+    Timeout {
+        /// What was waited for when the last attempt ended.
+        phase: Phase,
+        /// How many requests were sent.
+        attempts: u32,
+    },
+    /// The service refused.
+    #[error("the service answered with status {status} after {attempts} attempt(s)")]
+    Status {
+        /// The status of the last answer.
+        status: u16,
+        /// How long the service asked to be left alone.
+        retry_after: Option<Duration>,
+        /// How many requests were sent.
+        attempts: u32,
+    },
+    /// The service could not be reached, or the connection broke.
+    #[error("no connection after {attempts} attempt(s): {kind}")]
+    Transport {
+        /// What broke.
+        kind: TransportErrorKind,
+        /// How many requests were sent.
+        attempts: u32,
+        /// The error of the last attempt.
+        source: TransportError,
+    },
+    /// The answer is not what the service is there for.
+    #[error("{what} malformed after {attempts} attempt(s): {reason}")]
+    Malformed {
+        /// Which answer, such as `flags`.
+        what: &'static str,
+        /// Where and how; no content.
+        reason: String,
+        /// How many requests were sent.
+        attempts: u32,
+    },
+    /// The answer is larger than the limit.
+    #[error("{what} larger than {limit} bytes")]
+    TooLarge {
+        /// Which answer, such as `flags`.
+        what: &'static str,
+        /// The limit it exceeded.
+        limit: usize,
+    },
+    /// There are no flags to evaluate yet.
+    #[error("no flags have been loaded yet")]
+    NotReady,
+    /// A file could not be read or written.
+    #[error("{what}: {}", source.kind())]
+    Storage {
+        /// Which file, such as `spool`.
+        what: &'static str,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+    /// The client has been shut down.
+    #[error("the client has been shut down")]
+    Closed,
+}
+
+/// What an attempt was waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// A connection, or the head of the answer.
+    Head,
+    /// The body of the answer.
+    Body,
+    /// The next attempt.
+    Backoff,
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Head => "waiting for the answer",
+            Self::Body => "reading the answer",
+            Self::Backoff => "waiting for the next attempt",
+        })
+    }
+}
+
+impl Error {
+    /// How many requests were sent; 0 if the error came before the first.
+    pub fn attempts(&self) -> u32 {
+        match self {
+            Self::Timeout { attempts, .. }
+            | Self::Status { attempts, .. }
+            | Self::Transport { attempts, .. }
+            | Self::Malformed { attempts, .. } => *attempts,
+            Self::TooLarge { .. } => 1,
+            _ => 0,
+        }
+    }
+
+    /// Whether the same call may succeed later.
+    ///
+    /// Status below 400, 429 and from 500 on, broken connections, timeouts and malformed answers
+    /// are; all other statuses and errors of the caller are not.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Timeout { .. }
+            | Self::Transport { .. }
+            | Self::Malformed { .. }
+            | Self::NotReady => true,
+            Self::Status { status, .. } => is_retryable_status(*status),
+            _ => false,
+        }
+    }
+}
+
+/// The rule of the official SDKs: everything but 4xx other than 429.
+pub(crate) fn is_retryable_status(status: u16) -> bool {
+    status < 400 || status == 429 || status >= 500
+}
