@@ -37,7 +37,7 @@ pub use crate::{
     limits::{Limits, Options, RegexMatching},
     lint::lint,
     partial::evaluate_partially,
-    plan::{FlagHandle, Plan, SPEC_VERSION},
+    plan::{FlagHandle, Plan, SPEC_VERSION, VariantId},
 };
 
 /// The example of the project's README is a test too.

@@ -166,6 +166,25 @@ pub struct FlagHandle<'p> {
     pub(crate) flag: &'p CompiledFlag,
 }
 
+/// A variant of a plan, for whoever keeps the plan and a result side by side and so cannot borrow.
+///
+/// It means nothing to another plan.
+///
+/// ```
+/// use std::sync::Arc;
+/// use experiment_evaluation::{Options, Plan};
+/// use experiment_model::User;
+///
+/// let plan = Arc::new(Plan::from_json(br#"[{"key": "f", "segments": [{"variant": "on"}],
+///     "variants": {"on": {"key": "on", "value": "on"}}}]"#, &Options::default())?);
+/// let result = plan.flag("f").and_then(|flag| flag.variant_id(&User::new()));
+/// let kept = (plan.clone(), result);
+/// assert!(kept.1.and_then(|id| kept.0.variant_by_id(id)).is_some_and(|variant| variant.is("on")));
+/// # Ok::<(), experiment_model::ReadError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VariantId(u32);
+
 impl<'p> FlagHandle<'p> {
     /// The key of the flag.
     pub fn key(&self) -> &'p str {
@@ -175,7 +194,17 @@ impl<'p> FlagHandle<'p> {
     /// The variant the flag gives, as [`Plan::variant`] answers it.
     #[inline]
     pub fn variant(&self, context: &dyn Context) -> Option<&'p Variant> {
-        variant_of(self.plan, context, self.at, self.flag)
+        let at = variant_of(self.plan, context, self.at, self.flag);
+        self.plan.variants.get(at as usize)
+    }
+
+    /// The same, as an id instead of a reference into the plan.
+    #[inline]
+    pub fn variant_id(&self, context: &dyn Context) -> Option<VariantId> {
+        match variant_of(self.plan, context, self.at, self.flag) {
+            NONE => None,
+            at => Some(VariantId(at)),
+        }
     }
 
     /// Why, as [`Plan::explain`] answers it.
@@ -304,6 +333,13 @@ impl Plan {
     #[inline]
     pub fn variant(&self, context: &dyn Context, key: &str) -> Option<&Variant> {
         self.flag(key)?.variant(context)
+    }
+
+    /// The variant that [`FlagHandle::variant_id`] named; `None` if the id is of another plan that
+    /// has more variants than this one.
+    #[inline]
+    pub fn variant_by_id(&self, id: VariantId) -> Option<&Variant> {
+        self.variants.get(id.0 as usize)
     }
 
     /// The variants of all flags, in evaluation order. Use [`Plan::evaluate_into`] to evaluate

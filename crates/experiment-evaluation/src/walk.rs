@@ -360,16 +360,11 @@ fn field<'p>(variant: &'p Variant, path: &'p ResultPath) -> Node<'p> {
     node.descend(&path.rest)
 }
 
-/// The variant that one flag gives when it is asked alone.
+/// The position of the variant that one flag gives when it is asked alone, or [`NONE`].
 #[inline]
-pub(crate) fn variant_of<'p>(
-    plan: &'p Plan,
-    context: &dyn Context,
-    at: u32,
-    flag: &'p CompiledFlag,
-) -> Option<&'p Variant> {
+pub(crate) fn variant_of(plan: &Plan, context: &dyn Context, at: u32, flag: &CompiledFlag) -> u32 {
     let root = Root(context);
-    let variant = if flag.dependencies.is_empty() {
+    if flag.dependencies.is_empty() {
         Walk {
             plan,
             root: &root,
@@ -379,8 +374,7 @@ pub(crate) fn variant_of<'p>(
         .flag(flag, &mut ())
     } else {
         dependent_variant(plan, &root, at, flag)
-    };
-    plan.variants.get(variant as usize)
+    }
 }
 
 #[inline(never)]
