@@ -7,6 +7,7 @@ extern crate std;
 
 mod assignment;
 mod client_exposure;
+mod dedupe;
 mod event;
 mod exposure;
 mod insert_id;
@@ -20,6 +21,7 @@ mod tuple_hash;
 pub use crate::{
     assignment::Assignment,
     client_exposure::ClientExposure,
+    dedupe::{Decision, DedupeFilter, DedupeLimits, DropReason, Mark},
     event::Event,
     exposure::Exposure,
     insert_id::{InsertIdFormat, Sdk},
