@@ -34,7 +34,7 @@ pub(crate) fn paths(ours: &Value, theirs: &Value) -> Vec<String> {
 }
 
 /// Compares what was found with the known differences for `event`: neither may have more.
-pub(crate) fn assert_known(event: &str, found: BTreeSet<(String, String, String)>) {
+pub(crate) fn assert_known(event: &str, found: &BTreeSet<(String, String, String)>) {
     let known: Value = serde_json::from_str(KNOWN).expect("the known differences are JSON");
     let mut expected = BTreeSet::new();
     for entry in known["differences"].as_array().expect("a list") {
@@ -53,7 +53,7 @@ pub(crate) fn assert_known(event: &str, found: BTreeSet<(String, String, String)
         }
     }
     let new: Vec<_> = found.difference(&expected).collect();
-    let gone: Vec<_> = expected.difference(&found).collect();
+    let gone: Vec<_> = expected.difference(found).collect();
     assert!(
         new.is_empty() && gone.is_empty(),
         "differences that are not listed: {new:#?}\nlisted ones that no longer apply: {gone:#?}"
