@@ -7,3 +7,8 @@
     clippy::arithmetic_side_effects,
     reason = "a test that fails says where"
 )]
+
+mod front;
+mod proxy;
+mod tls;
+mod transport;
