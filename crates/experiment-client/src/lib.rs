@@ -4,6 +4,10 @@ mod clock;
 mod endpoints;
 mod error;
 mod exchange;
+mod flags;
+#[cfg(any(test, feature = "test-kit"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod metrics;
 mod retry;
 mod secret;

@@ -7,3 +7,5 @@
     clippy::arithmetic_side_effects,
     reason = "a test that fails says where"
 )]
+
+mod sse;
