@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod clock;
+mod cohort;
 mod endpoints;
 mod error;
 mod exchange;
@@ -17,6 +18,7 @@ mod transport;
 
 pub use crate::{
     clock::{Clock, SystemClock},
+    cohort::{CohortSet, CohortSetBuilder},
     endpoints::{Endpoint, Endpoints, ServerZone, paths},
     error::{Error, Phase},
     metrics::{Measurement, Metrics},

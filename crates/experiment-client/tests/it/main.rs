@@ -8,4 +8,5 @@
     reason = "a test that fails says where"
 )]
 
+mod cohorts;
 mod sse;

@@ -1,0 +1,4 @@
+//! Cohorts: reading them, keeping them small, and asking who is in one.
+
+mod parse;
+mod set;
