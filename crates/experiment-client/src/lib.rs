@@ -18,7 +18,7 @@ mod transport;
 
 pub use crate::{
     clock::{Clock, SystemClock},
-    cohort::{CohortSet, CohortSetBuilder},
+    cohort::{Cohort, CohortSet, CohortSetBuilder, CohortStore, Enriched, References},
     endpoints::{Endpoint, Endpoints, ServerZone, paths},
     error::{Error, Phase},
     metrics::{Measurement, Metrics},
