@@ -1,9 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 mod clock;
+mod cohort;
 mod endpoints;
 mod error;
 mod exchange;
+mod flags;
+#[cfg(any(test, feature = "test-kit"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod metrics;
 mod retry;
 mod secret;
@@ -13,6 +18,7 @@ mod transport;
 
 pub use crate::{
     clock::{Clock, SystemClock},
+    cohort::{Cohort, CohortSet, CohortSetBuilder, CohortStore, Enriched, References},
     endpoints::{Endpoint, Endpoints, ServerZone, paths},
     error::{Error, Phase},
     metrics::{Measurement, Metrics},

@@ -12,3 +12,5 @@ mod front;
 mod proxy;
 mod tls;
 mod transport;
+mod cohorts;
+mod sse;

@@ -1,0 +1,3 @@
+//! Flags as they arrive.
+
+pub(crate) mod sse;
