@@ -5,6 +5,7 @@ mod endpoints;
 mod error;
 mod exchange;
 mod metrics;
+mod remote;
 mod retry;
 mod secret;
 #[cfg(any(test, feature = "test-kit"))]
@@ -16,6 +17,7 @@ pub use crate::{
     endpoints::{Endpoint, Endpoints, ServerZone, paths},
     error::{Error, Phase},
     metrics::{Measurement, Metrics},
+    remote::{FetchOptions, Fetched, MalformedVariant, RemoteClient, RemoteClientBuilder},
     retry::RetryPolicy,
     secret::Secret,
     transport::{
