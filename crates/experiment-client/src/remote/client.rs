@@ -144,21 +144,30 @@ impl Inner {
         let request = fetch_request(&self.target, &self.authorization, user, options)?;
         let retry = options.retry.unwrap_or(self.retry);
         retry
-            .run(async |attempts, time| {
+            .run(|attempts, time| {
                 let limits = Limits {
                     time,
                     bytes: self.body_limit,
                 };
-                let result = self.attempt(request.clone(), limits, attempts).await;
-                if let Err(error) = &result {
-                    tracing::debug!(attempts, reason = error.reason(), "fetch failed");
-                }
-                result
+                self.attempt(request.clone(), limits, attempts)
             })
             .await
     }
 
     async fn attempt(
+        &self,
+        request: Request,
+        limits: Limits,
+        attempts: u32,
+    ) -> Result<Fetched, Error> {
+        let result = self.answer(request, limits, attempts).await;
+        if let Err(error) = &result {
+            tracing::debug!(attempts, reason = error.reason(), "attempt failed");
+        }
+        result
+    }
+
+    async fn answer(
         &self,
         request: Request,
         limits: Limits,
