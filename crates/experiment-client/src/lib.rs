@@ -10,6 +10,7 @@ mod flags;
 #[doc(hidden)]
 pub mod fuzzing;
 mod metrics;
+mod remote;
 mod retry;
 mod secret;
 #[cfg(any(test, feature = "test-kit"))]
@@ -22,6 +23,7 @@ pub use crate::{
     endpoints::{Endpoint, Endpoints, ServerZone, paths},
     error::{Error, Phase},
     metrics::{Measurement, Metrics},
+    remote::{FetchOptions, Fetched, MalformedVariant, RemoteClient, RemoteClientBuilder},
     retry::RetryPolicy,
     secret::Secret,
     transport::{
