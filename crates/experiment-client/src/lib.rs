@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod clock;
+mod delivery;
 mod endpoints;
 mod error;
 mod exchange;
@@ -13,6 +14,9 @@ mod transport;
 
 pub use crate::{
     clock::{Clock, SystemClock},
+    delivery::{
+        Account, Delivery, DeliveryOptions, DropCause, Dropped, Fsync, Ingestion, SpoolOptions,
+    },
     endpoints::{Endpoint, Endpoints, ServerZone, paths},
     error::{Error, Phase},
     metrics::{Measurement, Metrics},
