@@ -2,6 +2,7 @@
 
 mod clock;
 mod cohort;
+mod delivery;
 mod endpoints;
 mod error;
 mod exchange;
@@ -20,6 +21,9 @@ mod transport;
 pub use crate::{
     clock::{Clock, SystemClock},
     cohort::{Cohort, CohortSet, CohortSetBuilder, CohortStore, Enriched, References},
+    delivery::{
+        Account, Delivery, DeliveryOptions, DropCause, Dropped, Fsync, Ingestion, SpoolOptions,
+    },
     endpoints::{Endpoint, Endpoints, ServerZone, paths},
     error::{Error, Phase},
     metrics::{Measurement, Metrics},
