@@ -8,9 +8,9 @@
     reason = "a test that fails says where"
 )]
 
+mod cohorts;
 mod front;
 mod proxy;
+mod sse;
 mod tls;
 mod transport;
-mod cohorts;
-mod sse;
