@@ -18,7 +18,9 @@ mod transport;
 
 pub use crate::{
     clock::{Clock, SystemClock},
-    cohort::{Cohort, CohortSet, CohortSetBuilder, CohortStore, Enriched, References},
+    cohort::{
+        Cohort, CohortOptions, CohortSet, CohortSetBuilder, CohortStore, Enriched, References,
+    },
     endpoints::{Endpoint, Endpoints, ServerZone, paths},
     error::{Error, Phase},
     metrics::{Measurement, Metrics},

@@ -1,7 +1,9 @@
 //! Cohorts: who is in which, kept fresh.
 
 mod context;
+pub(crate) mod download;
 mod json;
+mod options;
 pub(crate) mod parse;
 mod references;
 mod set;
@@ -9,6 +11,7 @@ mod store;
 
 pub use self::{
     context::Enriched,
+    options::CohortOptions,
     references::References,
     set::{CohortSet, CohortSetBuilder},
     store::{Cohort, CohortStore},
