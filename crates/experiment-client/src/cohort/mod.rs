@@ -9,6 +9,7 @@ mod references;
 mod set;
 mod store;
 
+pub(crate) use self::set::Key;
 pub use self::{
     context::Enriched,
     options::CohortOptions,
