@@ -23,6 +23,8 @@ pub use crate::{
     cohort::{Cohort, CohortSet, CohortSetBuilder, CohortStore, Enriched, References},
     delivery::{
         Account, Delivery, DeliveryOptions, DropCause, Dropped, Fsync, Ingestion, SpoolOptions,
+    cohort::{
+        Cohort, CohortOptions, CohortSet, CohortSetBuilder, CohortStore, Enriched, References,
     },
     endpoints::{Endpoint, Endpoints, ServerZone, paths},
     error::{Error, Phase},

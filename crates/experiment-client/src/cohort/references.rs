@@ -18,7 +18,7 @@ use super::{parse::USER, store::CohortStore};
 /// use experiment_client::{CohortStore, References};
 /// use experiment_model::read_flags;
 ///
-/// let flags = read_flags(br#"[{"key": "beta", "segments": [{"variant": "on", "conditions":
+/// let flags = read_flags(br#"[{"key": "beta", "variants": {}, "segments": [{"conditions":
 ///     [[{"selector": ["context", "user", "cohort_ids"], "op": "set contains any", "values": ["c1"]}]]}]}]"#)?;
 /// let references = References::of(&flags.flags);
 /// assert_eq!(references.ids().collect::<Vec<_>>(), ["c1"]);

@@ -16,7 +16,7 @@ const MEMBERS_PER_ENTRY: usize = 16;
 /// cohort of n: 5.5e-14 for a million members, and below 1e-9 up to 1.8e10. That holds for any ids,
 /// also for those that somebody chooses in order to be taken for a member: the fingerprint is
 /// SipHash-2-4 under a 128-bit key, which is drawn anew for every set from the randomness of the
-/// operating system and is shown to nobody.
+/// operating system and leaves the process in the last-known-good file at most.
 ///
 /// ```
 /// use experiment_client::CohortSet;
