@@ -9,6 +9,8 @@
 )]
 
 mod front;
+mod golden;
 mod proxy;
+mod remote;
 mod tls;
 mod transport;
