@@ -10,7 +10,9 @@
 
 mod cohorts;
 mod front;
+mod golden;
 mod proxy;
 mod sse;
+mod remote;
 mod tls;
 mod transport;
