@@ -7,3 +7,7 @@
     clippy::arithmetic_side_effects,
     reason = "a test that fails says where"
 )]
+
+mod delivery;
+mod delivery_faults;
+mod ingestion;
