@@ -48,11 +48,12 @@ pub(super) struct Queue {
     pub(super) silence: Option<Silence>,
     /// Uploads that failed since the last that did not.
     pub(super) failures: u32,
-    /// Events that were recorded since there was nothing left to send.
+    /// Events that were recorded since sending began.
     fresh: usize,
     threshold: usize,
-    /// Whether there was enough to start sending and still may be.
-    draining: bool,
+    /// How many of the events that were there then are still to be sent. Those that came since wait
+    /// for others.
+    draining: u64,
     max_age: Option<Duration>,
     /// What a request may hold now: less than the options say after the service refused as much.
     pub(super) batch: Size,
@@ -135,7 +136,7 @@ impl Queue {
             failures: 0,
             fresh: 0,
             threshold: options.flush_threshold,
-            draining: false,
+            draining: 0,
             max_age: options.max_age,
             batch: full_batch,
             full_batch,
@@ -255,7 +256,7 @@ impl Queue {
             return Due::Never;
         }
         let earliest = self.silence.map(|silence| silence.until);
-        if self.draining || self.fresh >= self.threshold {
+        if self.draining > 0 || self.fresh >= self.threshold {
             return earliest.map_or(Due::Now, Due::At);
         }
         match self.next_time() {
@@ -270,7 +271,10 @@ impl Queue {
         if self.stage == Stage::Finished {
             return Pick::Wait(None);
         }
-        self.draining = true;
+        if self.draining == 0 {
+            self.draining = self.account.pending();
+            self.fresh = 0;
+        }
         if let Some(silence) = self.silence {
             if silence.until > now {
                 return Pick::Wait(Some(silence.until));
@@ -328,7 +332,7 @@ impl Queue {
             self.first.append(&mut self.last);
             return Pick::Again;
         }
-        self.draining = false;
+        self.draining = 0;
         self.fresh = 0;
         Pick::Wait(self.next_time())
     }
@@ -404,6 +408,7 @@ impl Queue {
         let missing = loaded.missing;
         self.account.spooled = self.account.spooled.saturating_sub(missing);
         self.account.dropped.add(DropCause::Damaged, missing);
+        self.draining = self.draining.saturating_sub(missing);
         let mut parked = 0_usize;
         for entry in loaded.entries {
             // While some events of paused users are on disk only, all of them stay there.
@@ -524,6 +529,7 @@ impl Queue {
         }
         let spooled = places.len() as u64;
         let queued = (entries.len() as u64).saturating_sub(spooled);
+        self.draining = self.draining.saturating_sub(entries.len() as u64);
         self.account.queued = self.account.queued.saturating_sub(queued);
         self.account.spooled = self.account.spooled.saturating_sub(spooled);
         if self.is_empty() {

@@ -16,3 +16,6 @@ mod sse;
 mod remote;
 mod tls;
 mod transport;
+mod delivery;
+mod delivery_faults;
+mod ingestion;
