@@ -2,7 +2,10 @@
 
 use std::{io, time::Duration};
 
-use crate::transport::{TransportError, TransportErrorKind};
+use crate::{
+    delivery::DropCause,
+    transport::{TransportError, TransportErrorKind},
+};
 
 /// What can go wrong. Keys, ids and properties of users are in none of it.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +87,12 @@ pub enum Error {
         /// The error of the operating system.
         source: io::Error,
     },
+    /// An event could not be kept.
+    #[error("the event was dropped: {cause}")]
+    Dropped {
+        /// Why.
+        cause: DropCause,
+    },
     /// The client has been shut down.
     #[error("the client has been shut down")]
     Closed,
@@ -137,7 +146,58 @@ impl Error {
             Self::CohortTooLarge { .. } => "cohort_too_large",
             Self::NotReady => "not_ready",
             Self::Storage { .. } => "storage",
+            Self::Dropped { .. } => "dropped",
             Self::Closed => "closed",
+        }
+    }
+
+    /// The same error, for another caller; without the cause that the library below gave.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::MissingId => Self::MissingId,
+            Self::Config { field, reason } => Self::Config { field, reason },
+            Self::Timeout { phase, attempts } => Self::Timeout {
+                phase: *phase,
+                attempts: *attempts,
+            },
+            Self::Status {
+                status,
+                retry_after,
+                attempts,
+            } => Self::Status {
+                status: *status,
+                retry_after: *retry_after,
+                attempts: *attempts,
+            },
+            Self::Transport { kind, attempts, .. } => Self::Transport {
+                kind: *kind,
+                attempts: *attempts,
+                source: TransportError::new(*kind),
+            },
+            Self::Malformed {
+                what,
+                reason,
+                attempts,
+            } => Self::Malformed {
+                what,
+                reason: reason.clone(),
+                attempts: *attempts,
+            },
+            Self::TooLarge { what, limit } => Self::TooLarge {
+                what,
+                limit: *limit,
+            },
+            Self::CohortTooLarge { cohort, limit } => Self::CohortTooLarge {
+                cohort: cohort.clone(),
+                limit: *limit,
+            },
+            Self::NotReady => Self::NotReady,
+            Self::Storage { what, source } => Self::Storage {
+                what,
+                source: source.kind().into(),
+            },
+            Self::Dropped { cause } => Self::Dropped { cause: *cause },
+            Self::Closed => Self::Closed,
         }
     }
 

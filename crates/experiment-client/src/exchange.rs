@@ -78,6 +78,11 @@ impl Exchange {
         Self { transport }
     }
 
+    /// What it sends with.
+    pub(crate) fn transport(&self) -> Arc<dyn Transport> {
+        Arc::clone(&self.transport)
+    }
+
     /// Sends `request` and reads the whole answer, of any status.
     pub(crate) async fn call(&self, request: Request, limits: Limits) -> Result<Reply, Failure> {
         let until = deadline(limits.time);

@@ -1,16 +1,23 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod clock;
 mod cohort;
 mod delivery;
 mod endpoints;
 mod error;
 mod exchange;
+mod executor;
 mod flags;
 #[cfg(any(test, feature = "test-kit"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod local;
 mod metrics;
+#[cfg(feature = "metrics")]
+mod metrics_facade;
+mod process;
 mod remote;
 mod retry;
 mod secret;
@@ -18,16 +25,22 @@ mod secret;
 pub mod test_kit;
 mod transport;
 
+#[cfg(feature = "metrics")]
+pub use crate::metrics_facade::MetricsFacade;
 pub use crate::{
     clock::{Clock, SystemClock},
-    cohort::{Cohort, CohortSet, CohortSetBuilder, CohortStore, Enriched, References},
-    delivery::{
-        Account, Delivery, DeliveryOptions, DropCause, Dropped, Fsync, Ingestion, SpoolOptions,
     cohort::{
         Cohort, CohortOptions, CohortSet, CohortSetBuilder, CohortStore, Enriched, References,
     },
+    delivery::{
+        Account, Delivery, DeliveryOptions, DropCause, Dropped, Fsync, Ingestion, SpoolOptions,
+    },
     endpoints::{Endpoint, Endpoints, ServerZone, paths},
     error::{Error, Phase},
+    local::{
+        CohortPolicy, EvaluateOptions, FlagInfo, FlagSource, Freshness, LocalClient,
+        LocalClientBuilder, Snapshot, State, Tracking, Updates, VariantRef,
+    },
     metrics::{Measurement, Metrics},
     remote::{FetchOptions, Fetched, MalformedVariant, RemoteClient, RemoteClientBuilder},
     retry::RetryPolicy,

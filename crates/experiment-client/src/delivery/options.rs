@@ -151,9 +151,9 @@ pub struct DeliveryOptions {
 
 impl DeliveryOptions {
     /// The defaults, for the analytics project with this API key (not a deployment key).
-    pub fn new(api_key: Secret) -> Self {
+    pub fn new(api_key: impl Into<Secret>) -> Self {
         Self {
-            api_key,
+            api_key: api_key.into(),
             endpoints: Endpoints::default(),
             ingestion: Ingestion::default(),
             // Both as the analytics SDKs for Go, Node, Python and Ruby have them.

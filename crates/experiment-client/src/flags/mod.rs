@@ -1,4 +1,29 @@
-//! Flags as they arrive.
+//! Flag configurations on the wire and on disk.
 
 pub(crate) mod cache_file;
 pub(crate) mod sse;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, header::AUTHORIZATION};
+
+use crate::{endpoints::Endpoint, error::Error, secret::Secret, transport::Request};
+
+/// How this library names itself.
+pub(crate) const LIBRARY: &str = concat!("experiment-rust/", env!("CARGO_PKG_VERSION"));
+
+/// A request for flags.
+pub(crate) fn request(endpoint: &Endpoint, target: &str, key: &Secret) -> Result<Request, Error> {
+    let mut authorization =
+        HeaderValue::try_from(format!("Api-Key {}", key.expose())).map_err(|_| Error::Config {
+            field: "deployment_key",
+            reason: "cannot stand in a header",
+        })?;
+    authorization.set_sensitive(true);
+    let mut request = Request::new(Bytes::new());
+    *request.method_mut() = Method::GET;
+    *request.uri_mut() = endpoint.join(target)?;
+    let headers = request.headers_mut();
+    headers.insert(AUTHORIZATION, authorization);
+    headers.insert("x-amp-exp-library", HeaderValue::from_static(LIBRARY));
+    Ok(request)
+}

@@ -1,16 +1,20 @@
 //! For tests of programs that use this crate, and for its own: fake services, a clock to set.
 //! Nothing here needs a network beyond loopback.
 
+mod captured;
 mod clock;
 mod in_memory;
+mod overrides;
 mod script;
 mod scripted_body;
 mod service;
 mod socket;
 
 pub use self::{
+    captured::CapturedEvents,
     clock::ManualClock,
     in_memory::InMemoryTransport,
+    overrides::Overrides,
     script::{Answer, Received, Script},
     service::Service,
 };

@@ -9,13 +9,15 @@
 )]
 
 mod cohorts;
-mod front;
-mod golden;
-mod proxy;
-mod sse;
-mod remote;
-mod tls;
-mod transport;
 mod delivery;
 mod delivery_faults;
+mod front;
+mod golden;
 mod ingestion;
+mod local;
+mod proxy;
+mod remote;
+mod sse;
+mod tls;
+mod tracking;
+mod transport;
