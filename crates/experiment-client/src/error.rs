@@ -116,6 +116,22 @@ impl Error {
         }
     }
 
+    /// Which error it is, in snake case, for metrics.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::MissingId => "missing_id",
+            Self::Config { .. } => "config",
+            Self::Timeout { .. } => "timeout",
+            Self::Status { .. } => "status",
+            Self::Transport { .. } => "transport",
+            Self::Malformed { .. } => "malformed",
+            Self::TooLarge { .. } => "too_large",
+            Self::NotReady => "not_ready",
+            Self::Storage { .. } => "storage",
+            Self::Closed => "closed",
+        }
+    }
+
     /// Whether the same call may succeed later.
     ///
     /// Status below 400, 429 and from 500 on, broken connections, timeouts and malformed answers
