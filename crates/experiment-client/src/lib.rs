@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod app;
 mod clock;
 mod endpoints;
 mod error;
@@ -12,6 +13,11 @@ pub mod test_kit;
 mod transport;
 
 pub use crate::{
+    app::{
+        AppClient, AppClientBuilder, ExposureTrackingProvider, FetchOptions, FetchOutcome,
+        FileStorage, MemoryStorage, NotTracked, Piece, ResolvedVariant, Source, Started, Storage,
+        StorageFinding, StorageProblem, UserProvider, VariantSource,
+    },
     clock::{Clock, SystemClock},
     endpoints::{Endpoint, Endpoints, ServerZone, paths},
     error::{Error, Phase},
@@ -22,3 +28,5 @@ pub use crate::{
         Answering, Request, Response, ResponseBody, Transport, TransportError, TransportErrorKind,
     },
 };
+
+pub use experiment_events::ClientExposure;

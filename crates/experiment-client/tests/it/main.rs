@@ -7,3 +7,8 @@
     clippy::arithmetic_side_effects,
     reason = "a test that fails says where"
 )]
+
+mod app;
+mod app_exposures;
+mod app_storage;
+mod variant_resolution;

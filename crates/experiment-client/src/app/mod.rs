@@ -1,0 +1,26 @@
+//! [`AppClient`]: for an app with one user at a time.
+
+mod builder;
+mod client;
+mod exposure;
+mod file_storage;
+mod flags;
+mod inner;
+mod pieces;
+mod remote;
+mod resolution;
+mod state;
+mod storage;
+mod tasks;
+mod user;
+
+pub use self::{
+    builder::AppClientBuilder,
+    client::{AppClient, FetchOutcome, ResolvedVariant, Started},
+    exposure::{ExposureTrackingProvider, NotTracked},
+    file_storage::FileStorage,
+    remote::FetchOptions,
+    resolution::{Source, VariantSource},
+    storage::{MemoryStorage, Piece, Storage, StorageFinding, StorageProblem},
+    user::UserProvider,
+};
