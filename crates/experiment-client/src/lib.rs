@@ -14,9 +14,9 @@ mod transport;
 
 pub use crate::{
     app::{
-        AppClient, AppClientBuilder, ExposureTrackingProvider, FetchOptions, FetchOutcome,
-        FileStorage, MemoryStorage, NotTracked, Piece, ResolvedVariant, Source, Started, Storage,
-        StorageFinding, StorageProblem, UserProvider, VariantSource,
+        AmplitudeCookie, AppClient, AppClientBuilder, ExposureTrackingProvider, FetchOptions,
+        FetchOutcome, FileStorage, MemoryStorage, NotTracked, Piece, ResolvedVariant, Source,
+        Started, Storage, StorageFinding, StorageProblem, UserProvider, VariantSource,
     },
     clock::{Clock, SystemClock},
     endpoints::{Endpoint, Endpoints, ServerZone, paths},

@@ -1,6 +1,7 @@
 //! [`Inner`]: what an app client and its background tasks share.
 
 use std::{
+    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -132,12 +133,12 @@ impl Inner {
     }
 
     pub(crate) fn clear(&self) {
-        self.state
-            .clear(|variants| self.kept.write(Piece::Variants, &write_variants(variants)));
+        self.state.clear(|| self.kept.remove(Piece::Variants));
     }
 
     pub(crate) fn set_tracks_assignment(&self, tracks: bool) {
-        *self.lock_tracks_assignment() = Some(tracks);
+        let mut option = self.lock_tracks_assignment();
+        *option = Some(tracks);
         self.kept
             .write(Piece::TrackingOption, &write_tracks_assignment(tracks));
     }
@@ -313,11 +314,19 @@ impl Kept {
     }
 
     fn write(&self, piece: Piece, content: &[u8]) {
-        let written = self.storage.set(&self.names.of(piece), content);
+        self.changed(piece, self.storage.set(&self.names.of(piece), content));
+    }
+
+    fn remove(&self, piece: Piece) {
+        self.changed(piece, self.storage.remove(&self.names.of(piece)));
+    }
+
+    /// Notes whether what is kept is what should be.
+    fn changed(&self, piece: Piece, changed: io::Result<()>) {
         self.lock().retain(|finding| {
             finding.piece != piece || !matches!(finding.problem, StorageProblem::Unwritable(_))
         });
-        if let Err(error) = written {
+        if let Err(error) = changed {
             self.note(piece, StorageProblem::Unwritable(error.kind()));
         }
     }

@@ -2,6 +2,7 @@
 
 mod builder;
 mod client;
+mod cookie;
 mod exposure;
 mod file_storage;
 mod flags;
@@ -17,6 +18,7 @@ mod user;
 pub use self::{
     builder::AppClientBuilder,
     client::{AppClient, FetchOutcome, ResolvedVariant, Started},
+    cookie::AmplitudeCookie,
     exposure::{ExposureTrackingProvider, NotTracked},
     file_storage::FileStorage,
     remote::FetchOptions,

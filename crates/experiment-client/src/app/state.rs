@@ -87,12 +87,12 @@ impl State {
         self.exchange_user(&mut self.lock(), user)
     }
 
-    /// Forgets the stored variants, also those on their way. `keep` is called with what to keep
-    /// from now on.
-    pub(crate) fn clear(&self, keep: impl FnOnce(&Variants)) {
+    /// Forgets the stored variants, also those on their way. `forget` is called while no other
+    /// change can come.
+    pub(crate) fn clear(&self, forget: impl FnOnce()) {
         let mut order = self.lock();
         order.next_epoch();
-        self.put_stored(Variants::new(), keep);
+        self.put_stored(Variants::new(), |_| forget());
     }
 
     /// Begins a fetch, for this user from now on, if there is one.
@@ -117,7 +117,8 @@ impl State {
     }
 
     /// Stores what a fetch answered, less what a fetch that began later has stored by now. Returns
-    /// whether there was anything to store; `keep` is called with what to keep from now on.
+    /// whether there was anything to store; `keep` is called with what is stored from now on, while
+    /// no other change can come.
     pub(crate) fn store(
         &self,
         ticket: &Ticket,

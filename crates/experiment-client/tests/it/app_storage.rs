@@ -294,6 +294,11 @@ async fn a_broken_storage_stops_nothing_and_is_reported_once() {
             .into_result()
             .expect("started");
         client.set_tracks_assignment(true);
+        client.clear();
+        client
+            .fetch(None, FetchOptions::default())
+            .await
+            .expect("fetched");
     }
     assert!(client.variant("exp-remote", None).is("treatment"));
     let findings = client.storage_findings();

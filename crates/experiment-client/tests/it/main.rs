@@ -8,6 +8,7 @@
     reason = "a test that fails says where"
 )]
 
+mod amplitude_cookie;
 mod app;
 mod app_exposures;
 mod app_storage;
