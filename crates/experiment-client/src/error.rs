@@ -65,6 +65,14 @@ pub enum Error {
         /// The limit it exceeded.
         limit: usize,
     },
+    /// The service has more members in a cohort than the client asks for at most.
+    #[error("cohort `{cohort}` has more than {limit} members")]
+    CohortTooLarge {
+        /// The id of the cohort.
+        cohort: String,
+        /// The limit that the service was told.
+        limit: u32,
+    },
     /// There are no flags to evaluate yet.
     #[error("no flags have been loaded yet")]
     NotReady,
@@ -111,7 +119,7 @@ impl Error {
             | Self::Status { attempts, .. }
             | Self::Transport { attempts, .. }
             | Self::Malformed { attempts, .. } => *attempts,
-            Self::TooLarge { .. } => 1,
+            Self::TooLarge { .. } | Self::CohortTooLarge { .. } => 1,
             _ => 0,
         }
     }
@@ -126,6 +134,7 @@ impl Error {
             Self::Transport { .. } => "transport",
             Self::Malformed { .. } => "malformed",
             Self::TooLarge { .. } => "too_large",
+            Self::CohortTooLarge { .. } => "cohort_too_large",
             Self::NotReady => "not_ready",
             Self::Storage { .. } => "storage",
             Self::Closed => "closed",

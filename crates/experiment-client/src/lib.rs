@@ -25,7 +25,8 @@ pub use crate::{
     retry::RetryPolicy,
     secret::Secret,
     transport::{
-        Answering, Request, Response, ResponseBody, Transport, TransportError, TransportErrorKind,
+        Answering, HttpVersion, HyperTransport, Request, Response, ResponseBody, Transport,
+        TransportError, TransportErrorKind, TransportOptions,
     },
 };
 

@@ -4,9 +4,13 @@
 mod clock;
 mod in_memory;
 mod script;
+mod scripted_body;
+mod service;
+mod socket;
 
 pub use self::{
     clock::ManualClock,
     in_memory::InMemoryTransport,
     script::{Answer, Received, Script},
+    service::Service,
 };

@@ -200,6 +200,8 @@ pub(crate) enum Head {
     Refused,
     /// Nothing ever comes.
     Silence,
+    /// The body stands for all that is sent.
+    Raw,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -258,6 +260,25 @@ impl Answer {
             head: Head::Silence,
             ..Self::status(0)
         }
+    }
+
+    /// Exactly these bytes instead of an answer, and then the end of the connection: for what no
+    /// HTTP library sends. More follow with [`send`](Self::send), [`wait`](Self::wait),
+    /// [`stall`](Self::stall) and [`reset`](Self::reset). In memory, where there are no bytes:
+    /// an error of the protocol.
+    ///
+    /// ```
+    /// use experiment_client::test_kit::Answer;
+    ///
+    /// let short = Answer::raw("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n[]");
+    /// # let _ = short;
+    /// ```
+    pub fn raw(bytes: impl Into<Bytes>) -> Self {
+        Self {
+            head: Head::Raw,
+            ..Self::status(0)
+        }
+        .send(bytes)
     }
 
     /// Adds a header.

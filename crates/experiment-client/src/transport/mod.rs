@@ -1,9 +1,21 @@
 //! [`Transport`]: one HTTP request, one answer.
 
+mod connector;
+mod failure;
+mod hyper_transport;
+mod options;
+mod proxy;
+mod tls;
+
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
+
+pub use self::{
+    hyper_transport::HyperTransport,
+    options::{HttpVersion, TransportOptions},
+};
 
 /// A request with its whole body.
 pub type Request = http::Request<Bytes>;
@@ -75,6 +87,8 @@ pub enum TransportErrorKind {
     Connect,
     /// No trust: wrong host, expired, unknown authority, no common version.
     Tls,
+    /// The machine has no root certificates that could be read, and none were given.
+    NoRoots,
     /// The proxy did not make the connection; its status if it gave one.
     Proxy(Option<u16>),
     /// The connection ended before the answer did.
@@ -91,6 +105,7 @@ impl fmt::Display for TransportErrorKind {
             Self::Resolve => f.write_str("the host is not known"),
             Self::Connect => f.write_str("could not connect"),
             Self::Tls => f.write_str("the TLS handshake failed"),
+            Self::NoRoots => f.write_str("there are no root certificates"),
             Self::Proxy(Some(status)) => write!(f, "the proxy answered with status {status}"),
             Self::Proxy(None) => f.write_str("the proxy did not connect"),
             Self::Closed => f.write_str("the connection was closed"),

@@ -13,3 +13,7 @@ mod app;
 mod app_exposures;
 mod app_storage;
 mod variant_resolution;
+mod front;
+mod proxy;
+mod tls;
+mod transport;
