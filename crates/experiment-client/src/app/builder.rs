@@ -28,7 +28,7 @@ use crate::{
     metrics::{Measurement, Meter, Metrics},
     retry::RetryPolicy,
     secret::Secret,
-    transport::Transport,
+    transport::{HyperTransport, Transport, TransportOptions},
 };
 
 /// The instance name that the official SDKs use when none is set.
@@ -82,7 +82,7 @@ impl AppClientBuilder {
         }
     }
 
-    /// Sends requests with this transport.
+    /// Sends requests with this transport. Default: a [`HyperTransport`] with its defaults.
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.transport = Some(Arc::new(transport));
         self
@@ -186,15 +186,18 @@ impl AppClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if the deployment key is blank or cannot stand in a header, or there is no
-    /// transport. Damaged storage is no error: see
+    /// [`Error::Config`] if the deployment key is blank or cannot stand in a header, or the address
+    /// of the proxy in the environment cannot be read. Damaged storage is no error: see
     /// [`AppClient::storage_findings`].
     pub fn build(self) -> Result<AppClient, Error> {
         let invalid = |field, reason| Error::Config { field, reason };
         if self.deployment_key.is_blank() {
             return Err(invalid("deployment_key", "is blank"));
         }
-        let transport = self.transport.ok_or(invalid("transport", "is not set"))?;
+        let transport = match self.transport {
+            Some(transport) => transport,
+            None => Arc::new(HyperTransport::new(TransportOptions::default())?),
+        };
         let mut authorization =
             HeaderValue::try_from(format!("Api-Key {}", self.deployment_key.expose()))
                 .map_err(|_| invalid("deployment_key", "cannot stand in a header"))?;

@@ -7,6 +7,7 @@ use base64::{
 };
 use experiment_model::{User, Value};
 
+use super::percent;
 use crate::error::Error;
 
 /// Takes text with and without padding.
@@ -69,7 +70,7 @@ impl AmplitudeCookie {
             }
             Self::Browser2 => {
                 let session: Option<Value> = decoded(cookie)
-                    .and_then(|text| percent_decoded(&text))
+                    .and_then(|text| percent::decoded(&text))
                     .and_then(|json| serde_json::from_str(&json).ok());
                 let id = |name| Some(session.as_ref()?.get(name)?.as_str()?.to_owned());
                 (id("deviceId"), id("userId"))
@@ -91,7 +92,7 @@ impl AmplitudeCookie {
             Self::Legacy => format!("{device_id}.........."),
             Self::Browser2 => {
                 let json = serde_json::json!({ "deviceId": device_id }).to_string();
-                general_purpose::STANDARD.encode(percent_encoded(&json))
+                general_purpose::STANDARD.encode(percent::encoded(&json, is_kept))
             }
         }
     }
@@ -101,31 +102,7 @@ fn decoded(base64: &str) -> Option<String> {
     String::from_utf8(LENIENT.decode(base64).ok()?).ok()
 }
 
-/// As `encodeURIComponent` of JavaScript does.
-fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
-}
-
-/// As `decodeURIComponent` of JavaScript does; `None` where that throws.
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte == b'%' {
-            let mut digit = || char::from(bytes.next()?).to_digit(16);
-            let (high, low) = (digit()?, digit()?);
-            decoded.push(u8::try_from(high << 4 | low).ok()?);
-        } else {
-            decoded.push(byte);
-        }
-    }
-    String::from_utf8(decoded).ok()
+/// What `encodeURIComponent` of JavaScript keeps.
+fn is_kept(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte)
 }

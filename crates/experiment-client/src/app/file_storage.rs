@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use super::storage::Storage;
+use super::{percent, storage::Storage};
 use crate::error::Error;
 
 /// Bytes of one file, unless set otherwise: some thousand flags.
@@ -133,24 +133,13 @@ impl Storage for FileStorage {
     }
 }
 
-/// The name with everything but letters, digits and `-_$.` written as `%` and two hex digits, and
-/// likewise a dot at its start: instance names come from programs and must not lead elsewhere.
+/// The name with everything but letters, digits and `-_$.` percent-encoded, and likewise a dot at
+/// its start: instance names come from programs and must not lead elsewhere.
 fn file_name(name: &str) -> io::Result<String> {
-    let mut encoded = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        match byte {
-            b'.' if encoded.is_empty() => encoded.push_str("%2E"),
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'$' | b'.' => {
-                encoded.push(char::from(byte));
-            }
-            other => {
-                encoded.push('%');
-                for digit in [other >> 4, other & 15] {
-                    let digit = char::from_digit(u32::from(digit), 16).unwrap_or('0');
-                    encoded.push(digit.to_ascii_uppercase());
-                }
-            }
-        }
+    let kept = |byte: u8| byte.is_ascii_alphanumeric() || b"-_$.".contains(&byte);
+    let mut encoded = percent::encoded(name, kept);
+    if let Some(rest) = encoded.strip_prefix('.') {
+        encoded = format!("%2E{rest}");
     }
     if encoded.is_empty() || encoded.len() > MAX_NAME {
         return Err(io::Error::new(

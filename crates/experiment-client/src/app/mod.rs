@@ -7,6 +7,7 @@ mod exposure;
 mod file_storage;
 mod flags;
 mod inner;
+mod percent;
 mod pieces;
 mod remote;
 mod resolution;

@@ -355,22 +355,23 @@ fn a_refused_exposure_is_told_again() {
     assert_eq!(transitions, [0, 1]);
 }
 
+#[derive(Debug)]
+struct Shared(Arc<Full>);
+impl ExposureTrackingProvider for Shared {
+    fn track(
+        &self,
+        exposure: &ClientExposure,
+        user: &User,
+        transition: u32,
+    ) -> Result<(), NotTracked> {
+        self.0.track(exposure, user, transition)
+    }
+}
+
 #[test]
 fn a_refused_change_does_not_count_as_told() {
     let (builder, exposures) = by_property();
     let full = Arc::new(Full(exposures.clone(), AtomicUsize::new(0)));
-    #[derive(Debug)]
-    struct Shared(Arc<Full>);
-    impl ExposureTrackingProvider for Shared {
-        fn track(
-            &self,
-            exposure: &ClientExposure,
-            user: &User,
-            transition: u32,
-        ) -> Result<(), NotTracked> {
-            self.0.track(exposure, user, transition)
-        }
-    }
     let client = builder
         .exposure_tracking_provider(Shared(full.clone()))
         .build()

@@ -243,6 +243,27 @@ fn damaged_pieces_count_as_absent_and_are_reported_without_their_content() {
     }
 }
 
+proptest::proptest! {
+    #[test]
+    fn whatever_bytes_are_stored_a_client_answers(
+        content in proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..200),
+        at in 0..3_usize,
+        cut in 0..400_usize,
+    ) {
+        let good = &golden()["cases"][0]["local_storage"];
+        let mut cut_and_damaged = good[NAMES[at]].to_string().into_bytes();
+        cut_and_damaged.truncate(cut);
+        cut_and_damaged.extend(content.iter().take(3));
+        for content in [content, cut_and_damaged] {
+            let storage = MemoryStorage::new();
+            storage.set(NAMES[at], &content).expect("in memory");
+            let client = client(storage, &Script::new());
+            client.variant("exp-remote", None);
+            client.all();
+        }
+    }
+}
+
 #[test]
 fn deeply_nested_or_huge_pieces_do_no_harm() {
     let storage = MemoryStorage::new();

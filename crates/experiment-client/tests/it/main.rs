@@ -11,9 +11,11 @@
 mod amplitude_cookie;
 mod app;
 mod app_exposures;
+mod app_fetch;
+mod app_flags;
 mod app_storage;
-mod variant_resolution;
 mod front;
 mod proxy;
 mod tls;
 mod transport;
+mod variant_resolution;

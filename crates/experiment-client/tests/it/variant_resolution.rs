@@ -1,6 +1,6 @@
 //! Every combination of what can be known about a flag, as the official JavaScript client answers.
 
-use experiment_client::{AppClient, MemoryStorage, Source, Storage};
+use experiment_client::{AppClient, MemoryStorage, Source, Storage, VariantSource};
 use experiment_model::{User, Variant, Variants};
 use serde_json::{Value, json};
 
@@ -82,7 +82,7 @@ fn variant_source_and_exposure_are_those_of_the_official_client_for_all_192_comb
         let variant = serde_json::to_value(&resolved.variant).expect("JSON");
         assert_eq!(variant, row["variant"], "{row}");
         assert_eq!(
-            resolved.source.map(|source| source.name()),
+            resolved.source.map(VariantSource::name),
             case.text("variant_source"),
             "{row}"
         );
