@@ -3,6 +3,20 @@
 use experiment_model::Variant;
 
 /// Which variants are believed first.
+///
+/// The answer to [`AppClient::variant`](super::AppClient::variant) is the first of these that there
+/// is:
+///
+/// | | `LocalStorage` | `InitialVariants` | a flag in local mode, with either |
+/// |---|---|---|---|
+/// | 1 | fetched variant, not a default | initial variant | evaluated variant, not a default |
+/// | 2 | fallback of the call | fetched variant, not a default | fallback of the call |
+/// | 3 | initial variant | fallback of the call | initial variant |
+/// | 4 | fallback of the client | fallback of the client | fallback of the client |
+/// | 5 | fetched default variant | fetched default variant | evaluated default variant |
+///
+/// A flag in remote mode for which none of the five gives anything is evaluated here, if its
+/// configuration was loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Source {

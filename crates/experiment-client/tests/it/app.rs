@@ -6,9 +6,10 @@ use std::{
 };
 
 use experiment_client::{
-    AppClient, AppClientBuilder, ClientExposure, Error, ExposureTrackingProvider, FetchOptions,
-    FetchOutcome, Measurement, MemoryStorage, Metrics, NotTracked, UserProvider, VariantSource,
-    test_kit::{Answer, InMemoryTransport, Received, Script},
+    AppClient, AppClientBuilder, ClientExposure, Endpoints, Error, ExposureTrackingProvider,
+    FetchOptions, FetchOutcome, FileStorage, Measurement, MemoryStorage, Metrics, NotTracked,
+    RetryPolicy, UserProvider, VariantSource,
+    test_kit::{Answer, InMemoryTransport, Received, Script, Service},
 };
 use experiment_model::{User, Variant, Variants};
 use serde_json::{Value, json};
@@ -425,4 +426,38 @@ async fn neither_key_nor_user_nor_content_is_shown() {
     for hidden in ["3cFg7a", "secret", "shown-variant"] {
         assert!(!shown.contains(hidden), "{shown}");
     }
+}
+
+#[tokio::test]
+async fn over_real_sockets_the_next_run_starts_offline() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let script = script();
+    script.on(FLAGS, flags(&[flag("local", "local", "on")]));
+    script.on(VARDATA, variants(&[("remote", "on")]));
+    let mut service = Service::start(script).await.expect("a service");
+    let build = || {
+        AppClient::builder(KEY)
+            .endpoints(Endpoints::at(&service.url()).expect("an address"))
+            .storage(FileStorage::new(directory.path()).expect("made"))
+            .retry(RetryPolicy::default().with_retries(0))
+            .build()
+            .expect("a client")
+    };
+    let first = build();
+    first
+        .start(Some(user("a")))
+        .await
+        .into_result()
+        .expect("started");
+    drop(first);
+    let third = build();
+    service.stop().await;
+    let started = third.start(Some(user("a"))).await;
+    assert!(matches!(started.flags, Err(Error::Transport { .. })));
+    assert!(matches!(
+        started.variants,
+        Some(Err(Error::Transport { .. }))
+    ));
+    assert!(third.variant("remote", None).is("on"));
+    assert!(third.variant("local", None).is("on"));
 }
