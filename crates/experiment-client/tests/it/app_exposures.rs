@@ -6,13 +6,14 @@ use std::sync::{
 };
 
 use experiment_client::{
-    AppClient, AppClientBuilder, ClientExposure, ExposureTrackingProvider, MemoryStorage,
-    NotTracked, Source, Storage,
+    AppClient, AppClientBuilder, ClientExposure, ExposureTrackingProvider, FetchOptions,
+    MemoryStorage, NotTracked, Source, Storage,
+    test_kit::{Answer, InMemoryTransport, Script},
 };
 use experiment_model::{User, Variant, Variants, read_flags};
 use serde_json::{Value, json};
 
-use crate::app::{Exposures, KEY, no_service, user};
+use crate::app::{Exposures, KEY, VARDATA, no_service, user};
 
 const GOLDEN: &str = include_str!("../golden/exposure_events_client.json");
 const STORED: &str = include_str!("../golden/client_storage.json");
@@ -273,30 +274,29 @@ fn the_flag_decides_on_the_event_and_every_impression_counts() {
     );
 }
 
-#[test]
-fn a_new_experiment_on_the_flag_is_another_exposure() {
-    let exposures = Exposures::default();
-    let storage = MemoryStorage::new();
-    let build = |experiment: &str| {
-        let json = json!({"f": {"key": "on", "expKey": experiment}}).to_string();
-        storage
-            .set("amp-exp-$default_instance-3cFg7a", json.as_bytes())
-            .expect("in memory");
-        AppClient::builder(KEY)
-            .transport(no_service())
-            .storage(storage.clone())
-            .exposure_tracking_provider(exposures.clone())
-            .build()
-            .expect("a client")
-    };
-    build("exp-1").variant("f", None);
-    build("exp-2").variant("f", None);
-    let keys: Vec<Value> = exposures
-        .told()
-        .iter()
-        .map(|told| told["experiment_key"].clone())
+#[tokio::test(start_paused = true)]
+async fn a_new_experiment_on_the_flag_is_another_exposure() {
+    let (script, exposures) = (Script::new(), Exposures::default());
+    let client = AppClient::builder(KEY)
+        .transport(InMemoryTransport::new(script.clone()))
+        .exposure_tracking_provider(exposures.clone())
+        .build()
+        .expect("a client");
+    for experiment in ["exp-1", "exp-1", "exp-2"] {
+        let variants = json!({"f": {"key": "on", "metadata": {"experimentKey": experiment}}});
+        script.then(VARDATA, [Answer::json(variants.to_string())]);
+        client
+            .fetch(Some(user("1")), FetchOptions::default())
+            .await
+            .expect("fetched");
+        client.variant("f", None);
+    }
+    let told: Vec<(Value, u32)> = exposures
+        .all()
+        .into_iter()
+        .map(|told| (told.json["experiment_key"].clone(), told.transition))
         .collect();
-    assert_eq!(keys, ["exp-1", "exp-2"]);
+    assert_eq!(told, [(json!("exp-1"), 0), (json!("exp-2"), 1)]);
 }
 
 #[test]

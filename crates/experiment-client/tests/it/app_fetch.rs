@@ -318,3 +318,20 @@ async fn setting_the_same_user_again_does_not_end_repeating() {
     sleep(seconds(60)).await;
     assert!(client.variant("f", None).is("on"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_that_fails_after_a_newer_one_began_is_not_repeated() {
+    let script = script();
+    script.then(VARDATA, [Answer::status(503).after(seconds(5))]);
+    script.on(VARDATA, variants(&[("f", "on")]));
+    let client = client(&script);
+    let slow = {
+        let client = client.clone();
+        tokio::spawn(async move { client.fetch(Some(user("a")), all()).await })
+    };
+    sleep(seconds(1)).await;
+    client.fetch(None, all()).await.expect("fetched");
+    slow.await.expect("no panic").expect_err("503");
+    sleep(seconds(4000)).await;
+    assert_eq!(script.requests_to(VARDATA).len(), 2);
+}

@@ -134,3 +134,19 @@ async fn initial_flags_fill_in_what_is_missing_before_and_after_loading() {
     assert!(next.variant("both", None).is("loaded"));
     assert!(next.variant("own", None).is("initial"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_old_load_does_not_replace_newer_flags() {
+    let script = script();
+    let old = flags(&[flag("f", "local", "old")]).after(seconds(8));
+    script.then(FLAGS, [old, flags(&[flag("f", "local", "new")])]);
+    let client = client(&script);
+    let slow = {
+        let client = client.clone();
+        tokio::spawn(async move { client.start(Some(user("a"))).await.into_result() })
+    };
+    sleep(seconds(1)).await;
+    client.start(None).await.into_result().expect("started");
+    slow.await.expect("no panic").expect("started");
+    assert!(client.variant("f", None).is("new"));
+}
