@@ -6,6 +6,7 @@ mod endpoints;
 mod error;
 mod exchange;
 mod metrics;
+mod remote;
 mod retry;
 mod secret;
 #[cfg(any(test, feature = "test-kit"))]
@@ -14,14 +15,15 @@ mod transport;
 
 pub use crate::{
     app::{
-        AmplitudeCookie, AppClient, AppClientBuilder, ExposureTrackingProvider, FetchOptions,
-        FetchOutcome, FileStorage, MemoryStorage, NotTracked, Piece, ResolvedVariant, Source,
-        Started, Storage, StorageFinding, StorageProblem, UserProvider, VariantSource,
+        AmplitudeCookie, AppClient, AppClientBuilder, ExposureTrackingProvider, FetchOutcome,
+        FileStorage, MemoryStorage, NotTracked, Piece, ResolvedVariant, Source, Started, Storage,
+        StorageFinding, StorageProblem, UserProvider, VariantSource,
     },
     clock::{Clock, SystemClock},
     endpoints::{Endpoint, Endpoints, ServerZone, paths},
     error::{Error, Phase},
     metrics::{Measurement, Metrics},
+    remote::{FetchOptions, Fetched, MalformedVariant, RemoteClient, RemoteClientBuilder},
     retry::RetryPolicy,
     secret::Secret,
     transport::{

@@ -107,9 +107,12 @@ impl RetryPolicy {
 
     /// Repeats `attempt` until it succeeds, fails for good or time is up. `attempt` is given its
     /// number, counted from 1, and how long it may take.
-    pub(crate) async fn run<T, F>(&self, mut attempt: F) -> Result<T, Error>
+    pub(crate) async fn run<T, F, A>(&self, mut attempt: F) -> Result<T, Error>
     where
-        F: AsyncFnMut(u32, Duration) -> Result<T, Error>,
+        // Not `AsyncFnMut`: what calls this with one that borrows could not be spawned
+        // (https://github.com/rust-lang/rust/issues/139475).
+        F: FnMut(u32, Duration) -> A,
+        A: Future<Output = Result<T, Error>>,
     {
         let until = deadline(self.total_timeout);
         let mut number = 1;

@@ -15,7 +15,6 @@ use super::{
     flags::Flags,
     inner::{FlagService, Inner, Kept},
     pieces::{Names, read_stored_flags, read_tracks_assignment, read_variants},
-    remote::RemoteClient,
     resolution::Source,
     state::State,
     storage::{MemoryStorage, Piece, Storage, StorageProblem},
@@ -24,8 +23,9 @@ use super::{
 use crate::{
     endpoints::{Endpoints, ServerZone},
     error::Error,
-    exchange::{Exchange, Limits},
+    exchange::Exchange,
     metrics::{Measurement, Meter, Metrics},
+    remote::RemoteClient,
     retry::RetryPolicy,
     secret::Secret,
     transport::{HyperTransport, Transport, TransportOptions},
@@ -202,9 +202,17 @@ impl AppClientBuilder {
             HeaderValue::try_from(format!("Api-Key {}", self.deployment_key.expose()))
                 .map_err(|_| invalid("deployment_key", "cannot stand in a header"))?;
         authorization.set_sensitive(true);
+        let names = Names::new(&self.instance_name, &self.deployment_key);
+        let mut remote = RemoteClient::builder(self.deployment_key)
+            .endpoints(self.endpoints.clone())
+            .transport(Arc::clone(&transport));
+        if let Some(metrics) = &self.metrics {
+            remote = remote.metrics(Arc::clone(metrics));
+        }
+        let remote = remote.build()?;
         let meter = Meter::new(self.metrics);
         let kept = Kept {
-            names: Names::new(&self.instance_name, &self.deployment_key),
+            names,
             storage: self.storage,
             findings: Mutex::default(),
         };
@@ -227,7 +235,7 @@ impl AppClientBuilder {
                 changed: true,
             });
         }
-        let exchange = Exchange::new(transport);
+        let exchange = Exchange::new(Arc::clone(&transport));
         let inner = Inner {
             source: self.source,
             initial_variants: self.initial_variants,
@@ -239,15 +247,7 @@ impl AppClientBuilder {
             automatic_exposures: self.automatic_exposures,
             tracks_assignment: Mutex::new(found.tracks_assignment),
             kept,
-            remote: RemoteClient {
-                exchange: exchange.clone(),
-                endpoints: self.endpoints.clone(),
-                key: self.deployment_key,
-                limits: Limits {
-                    time: self.retry.attempt_timeout,
-                    bytes: 1 << 25,
-                },
-            },
+            remote,
             flag_service: FlagService {
                 exchange,
                 endpoint: self.endpoints.app_flags().clone(),

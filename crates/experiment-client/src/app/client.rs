@@ -7,12 +7,15 @@ use experiment_model::{User, Variant, Variants};
 use super::{
     builder::AppClientBuilder,
     inner::Inner,
-    remote::FetchOptions,
     resolution::{Resolution, VariantSource},
     storage::StorageFinding,
     tasks::Tasks,
 };
-use crate::{error::Error, secret::Secret};
+use crate::{
+    error::Error,
+    remote::{FetchOptions, MalformedVariant},
+    secret::Secret,
+};
 
 /// Flags and experiments for an app with one user at a time: mobile, desktop, command line. The
 /// counterpart of the official client-side SDKs.
@@ -63,6 +66,7 @@ use crate::{error::Error, secret::Secret};
 /// | the service refuses for good (401, 403, 400) | the same, and it is not tried again until the next `fetch` |
 /// | the user has neither user id nor device id | [`Error::MissingId`], nothing is sent; flags in local mode are evaluated |
 /// | flags cannot be loaded | the last good flags stay; polling tries again after 5 s, 10 s, … up to the interval, and not before the service's `Retry-After` (at most an hour) |
+/// | one variant is malformed | the others are stored; the flag has no fetched variant, so fallbacks answer; [`FetchOutcome::Stored`] tells |
 /// | one flag is malformed | the other flags are evaluated; the flag is evaluated as the initial flags have it, if they do |
 /// | an answer comes after the user was changed or everything was cleared | it is not stored: [`FetchOutcome::Superseded`] |
 /// | an older fetch answers after a newer one | it replaces nothing that the newer one brought |
@@ -137,8 +141,9 @@ impl AppClient {
     /// Fetches the variants of the user and stores them. With a user, it is the user from now on.
     ///
     /// Without flag keys in the options what was stored is replaced as a whole. With them only the
-    /// flags they name change: those that did not come are removed. An empty list names none and
-    /// removes none.
+    /// flags they name change: those that did not come are removed. An empty list names none and removes
+    /// none. [`FetchOptions::retry`] says how this fetch is repeated in the background, if it
+    /// is not to be as the client was built.
     ///
     /// The answer is not stored if another user was set, everything was cleared or, for the same
     /// user, a later fetch was stored meanwhile.
@@ -276,13 +281,15 @@ impl ResolvedVariant {
 }
 
 /// What became of a fetch that was answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FetchOutcome {
     /// The variants are in use.
     Stored {
         /// How many came.
         variants: usize,
+        /// What came in place of a variant and is none. Those flags have no fetched variant now.
+        malformed: Vec<MalformedVariant>,
     },
     /// They are not: meanwhile another user was set, everything was cleared, or a later fetch was
     /// stored.

@@ -9,14 +9,12 @@ use std::{
 use bytes::Bytes;
 use experiment_model::{FlagSet, User, Variant, Variants, read_flags};
 use http::{HeaderValue, Method, StatusCode, header::AUTHORIZATION};
-use tokio::time::Instant;
 
 use super::{
     client::{FetchOutcome, ResolvedVariant},
     exposure::{ExposureTracker, Tracked, exposure_of},
     flags::Flags,
     pieces::{Names, write_flags, write_tracks_assignment, write_variants},
-    remote::{FetchOptions, RemoteClient},
     resolution::{Known, Resolution, Source, resolve},
     state::{Snapshot, State, Ticket},
     storage::{Piece, Storage, StorageFinding, StorageProblem},
@@ -27,6 +25,7 @@ use crate::{
     error::Error,
     exchange::{Exchange, Limits, retry_after},
     metrics::{Measurement, Meter},
+    remote::{FetchOptions, RemoteClient},
     retry::RetryPolicy,
     transport::Request,
 };
@@ -155,33 +154,34 @@ impl Inner {
         ticket: &Ticket,
         options: &FetchOptions,
     ) -> Result<FetchOutcome, Error> {
-        let mut options = options.clone();
-        options.tracks_assignment = options.tracks_assignment.or(*self.lock_tracks_assignment());
-        let began = Instant::now();
-        let user = self.completed(ticket.user.clone());
-        let fetched = self
-            .remote
-            .fetch(&user, options)
-            .await
-            .inspect_err(|error| {
-                self.meter.record(Measurement::FetchFailed {
-                    attempts: error.attempts(),
-                    reason: error.reason(),
-                });
-            })?;
-        self.meter.record(Measurement::Fetched {
-            attempts: 1,
-            duration: began.elapsed(),
-        });
+        let once = RetryPolicy::once(self.retry_of(options).attempt_timeout);
+        let tracks_assignment = *self.lock_tracks_assignment();
+        let options = options
+            .clone()
+            .with_retry(once)
+            .with_tracks_assignment(options.tracks_assignment.or(tracks_assignment));
+        let user = self.completed(Arc::clone(&ticket.user));
+        let fetched = self.remote.fetch(&user, options).await?;
+        for malformed in &fetched.malformed {
+            tracing::warn!(%malformed, "a fetched variant is left out");
+        }
         let variants = fetched.variants.len();
         let stored = self.state.store(ticket, fetched.variants, |variants| {
             self.kept.write(Piece::Variants, &write_variants(variants));
         });
         Ok(if stored {
-            FetchOutcome::Stored { variants }
+            FetchOutcome::Stored {
+                variants,
+                malformed: fetched.malformed,
+            }
         } else {
             FetchOutcome::Superseded
         })
+    }
+
+    /// How a fetch with these options is repeated.
+    pub(crate) fn retry_of(&self, options: &FetchOptions) -> RetryPolicy {
+        options.retry.unwrap_or(self.retry)
     }
 
     /// Loads the flags once. Whatever fails, those that were there stay.

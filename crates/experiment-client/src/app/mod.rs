@@ -9,7 +9,6 @@ mod flags;
 mod inner;
 mod percent;
 mod pieces;
-mod remote;
 mod resolution;
 mod state;
 mod storage;
@@ -22,7 +21,6 @@ pub use self::{
     cookie::AmplitudeCookie,
     exposure::{ExposureTrackingProvider, NotTracked},
     file_storage::FileStorage,
-    remote::FetchOptions,
     resolution::{Source, VariantSource},
     storage::{MemoryStorage, Piece, Storage, StorageFinding, StorageProblem},
     user::UserProvider,

@@ -69,7 +69,7 @@ fn variant(stored: &Value) -> Option<Variant> {
     stored.as_object()?;
     let mut variant = Variant {
         value: field("value").cloned(),
-        payload: field("payload").cloned(),
+        payload: stored.get("payload").cloned(),
         ..Variant::default()
     };
     variant.key = match field("key") {

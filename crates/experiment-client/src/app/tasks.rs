@@ -8,8 +8,8 @@ use std::{
 
 use tokio::{runtime::Handle, sync::oneshot, task::JoinHandle, time::sleep};
 
-use super::{inner::Inner, remote::FetchOptions, state::Ticket};
-use crate::{error::Error, retry::RetryPolicy};
+use super::{inner::Inner, state::Ticket};
+use crate::{error::Error, remote::FetchOptions, retry::RetryPolicy};
 
 /// The first wait after flags could not be loaded; it doubles up to the interval of polling.
 const FIRST_RELOAD: Duration = Duration::from_secs(5);
@@ -60,8 +60,9 @@ impl Tasks {
         // Asked while locked: whatever begins later comes to `stop_retry` after this.
         if inner.state.is_latest(&ticket) {
             abort(&mut running.retry);
-            let wait = wait_before(&inner.retry, 1, error);
-            running.retry = spawn(retry(inner.clone(), ticket, options, wait));
+            let policy = inner.retry_of(&options);
+            let wait = wait_before(&policy, 1, error);
+            running.retry = spawn(retry(inner.clone(), ticket, options, policy, wait));
         }
     }
 
@@ -120,13 +121,19 @@ async fn poll(inner: Arc<Inner>, interval: Duration, first: oneshot::Sender<Resu
     }
 }
 
-async fn retry(inner: Arc<Inner>, ticket: Ticket, options: FetchOptions, mut wait: Duration) {
-    for number in 1..=inner.retry.retries {
+async fn retry(
+    inner: Arc<Inner>,
+    ticket: Ticket,
+    options: FetchOptions,
+    policy: RetryPolicy,
+    mut wait: Duration,
+) {
+    for number in 1..=policy.retries {
         sleep(wait).await;
         match inner.fetch_once(&ticket, &options).await {
             Ok(_) => return,
             Err(error) if !error.is_retryable() => return,
-            Err(error) => wait = wait_before(&inner.retry, number.saturating_add(1), &error),
+            Err(error) => wait = wait_before(&policy, number.saturating_add(1), &error),
         }
     }
 }

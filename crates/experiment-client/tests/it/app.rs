@@ -134,7 +134,7 @@ async fn a_start_loads_flags_and_fetches_variants_at_once() {
     assert!(started.flags.is_ok());
     assert!(matches!(
         started.variants,
-        Some(Ok(FetchOutcome::Stored { variants: 1 }))
+        Some(Ok(FetchOutcome::Stored { variants: 1, .. }))
     ));
     assert_eq!(
         client.variant("remote", None).source,

@@ -88,7 +88,7 @@ async fn the_storage_holds_what_the_official_client_writes() {
                 fetch(FetchOptions::default()).await.expect("fetched");
                 let some = r#"{"exp-remote": {"key": "control", "value": "control"}}"#;
                 script.then(VARDATA, [Answer::json(some)]);
-                let keys = FetchOptions::default().flag_keys(["exp-remote", "bool-value"]);
+                let keys = FetchOptions::default().with_flag_keys(["exp-remote", "bool-value"]);
                 fetch(keys).await.expect("fetched");
             }
             "set-tracks-assignment-false" => {
@@ -148,7 +148,7 @@ fn what_older_sdks_wrote_is_read() {
         (json!({"value": "on"}), on()),
         (
             json!({"value": "on", "payload": null, "metadata": null, "expKey": null}),
-            on(),
+            Some(json!({"key": "on", "value": "on", "payload": null})),
         ),
         (
             json!({"value": "on", "payload": 0}),

@@ -1,0 +1,12 @@
+//! [`RemoteClient`]: variants evaluated by the service.
+
+mod answer;
+mod client;
+mod options;
+mod request;
+
+pub use self::{
+    answer::{Fetched, MalformedVariant},
+    client::{RemoteClient, RemoteClientBuilder},
+    options::FetchOptions,
+};
