@@ -227,6 +227,15 @@ impl AppClientBuilder {
                 flags: stored.flags.len(),
                 changed: true,
             });
+        } else if kept
+            .findings()
+            .iter()
+            .any(|finding| finding.piece == Piece::Flags)
+        {
+            meter.record(Measurement::FlagsFailed {
+                source: "file",
+                reason: "storage",
+            });
         }
         if !self.initial_flags.flags.is_empty() {
             meter.record(Measurement::FlagsLoaded {

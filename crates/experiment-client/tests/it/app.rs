@@ -8,10 +8,10 @@ use std::{
 use experiment_client::{
     AppClient, AppClientBuilder, ClientExposure, Endpoints, Error, ExposureTrackingProvider,
     FetchOptions, FetchOutcome, FileStorage, Measurement, MemoryStorage, Metrics, NotTracked,
-    RetryPolicy, UserProvider, VariantSource,
+    RetryPolicy, Storage, UserProvider, VariantSource,
     test_kit::{Answer, InMemoryTransport, Received, Script, Service},
 };
-use experiment_model::{User, Variant, Variants};
+use experiment_model::{User, Variant, Variants, read_flags};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -370,6 +370,29 @@ async fn metrics_tell_what_happened() {
             "no flags poll status",
         ]
     );
+}
+
+#[test]
+fn metrics_tell_where_the_first_flags_are_from() {
+    let on = flag("f", "local", "on");
+    let initial = read_flags(json!([on]).to_string().as_bytes()).expect("flags");
+    let stored = json!({"f": on, "g": flag("g", "local", "on")}).to_string();
+    for (stored, expected) in [
+        ("", "no flags file storage"),
+        (stored.as_str(), "flags file 2 true"),
+    ] {
+        let (told, storage) = (Arc::new(Told::default()), MemoryStorage::new());
+        let name = "amp-exp-$default_instance-3cFg7a-flags";
+        storage.set(name, stored.as_bytes()).expect("in memory");
+        builder(&Script::new())
+            .storage(storage)
+            .initial_flags(initial.clone())
+            .metrics(told.clone())
+            .build()
+            .expect("a client");
+        let told = told.0.lock().expect("not poisoned").clone();
+        assert_eq!(told, [expected, "flags bootstrap 1 true"]);
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod amplitude_cookie;
 mod app;
 mod app_exposures;
 mod app_fetch;
+mod app_files;
 mod app_flags;
 mod app_storage;
 mod front;
