@@ -1,5 +1,6 @@
 //! [`Assignment`]: what a user was assigned, for all flags of one evaluation.
 
+use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
 use experiment_model::{Object, Text, Timestamp, User, Value, Variant, Variants};
@@ -61,8 +62,9 @@ impl<'a> Assignment<'a> {
             PropertyNames::Documented => true,
             PropertyNames::Sdk => false,
         };
-        let mut properties = Object::new();
-        let (mut set, mut unset) = (Object::new(), Object::new());
+        let flags = self.variants.len();
+        let mut properties: Vec<(Text, Value)> = Vec::with_capacity(flags.saturating_mul(2));
+        let (mut set, mut unset) = (Vec::with_capacity(flags), Vec::new());
         for (flag_key, variant) in self.variants.iter() {
             let assigned = if prefixed {
                 result::variant_text(variant)
@@ -72,27 +74,27 @@ impl<'a> Assignment<'a> {
                 continue;
             };
             let shown = assigned.clone().unwrap_or(Text::new(NOTHING_ASSIGNED));
-            properties.insert(
-                name::assignment_property(prefixed, flag_key, ".variant"),
-                shown,
-            );
+            let property = |part| name::assignment_property(prefixed, flag_key, part);
+            properties.push((property(".variant"), Value::Text(shown)));
             if let Some(details) = details(variant) {
-                properties.insert(
-                    name::assignment_property(prefixed, flag_key, ".details"),
-                    details,
-                );
+                properties.push((property(".details"), Value::Text(details)));
             }
             if !result::has_user_property(variant) {
                 continue;
             }
             match assigned.filter(|_| !variant.is_default()) {
-                Some(assigned) => set.insert(name::user_property(flag_key), assigned),
-                None => unset.insert(name::user_property(flag_key), name::UNSET_VALUE),
-            };
+                Some(assigned) => set.push((name::user_property(flag_key), assigned)),
+                None => unset.push((name::user_property(flag_key), name::UNSET_VALUE)),
+            }
         }
         if let Some(environment) = &options.environment_name {
-            properties.insert(name::ENVIRONMENT_NAME, environment.clone());
+            let name = Text::new(name::ENVIRONMENT_NAME);
+            properties.push((name, Value::Text(environment.clone())));
         }
+        let operations: [(&str, Object); 2] = [
+            (name::SET, set.into_iter().collect()),
+            (name::UNSET, unset.into_iter().collect()),
+        ];
         let fact = Fact::Assignment(self.variants);
         Event {
             event_type: Text::new(Event::ASSIGNMENT),
@@ -106,10 +108,8 @@ impl<'a> Assignment<'a> {
                 now,
                 transition,
             )),
-            event_properties: properties,
-            user_properties: [(name::SET, set), (name::UNSET, unset)]
-                .into_iter()
-                .collect(),
+            event_properties: properties.into_iter().collect(),
+            user_properties: operations.into_iter().collect(),
             groups: result::groups(self.user),
             extra: Object::new(),
         }

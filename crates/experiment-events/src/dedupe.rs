@@ -69,8 +69,9 @@ use crate::{
 /// # Threads
 ///
 /// Two threads that check one fact before either commits both get to track it with the same
-/// transition number, hence with the same insert id, of which ingestion counts one; the second commit
-/// changes nothing.
+/// transition number, hence with the same insert id, of which ingestion counts one. Whatever the order
+/// of checks, commits and rollbacks: a fact is dropped only while analysis has it, and what is in doubt
+/// is tracked.
 pub struct DedupeFilter {
     table: Table,
     window_millis: u64,
@@ -207,49 +208,51 @@ impl DedupeFilter {
 
     /// Makes `mark` stand: its event is durably queued.
     ///
-    /// If another thread has committed the same fact meanwhile, nothing changes; if it has committed
-    /// another one, this one, queued later, stands. What a full filter evicts for it is not brought
-    /// back by a rollback.
+    /// If another thread has committed the same fact since the check, nothing changes; if it has
+    /// committed another one, what stands is not known, and whatever comes next is tracked. What a full
+    /// filter evicts for this mark is not brought back by a rollback.
     pub fn commit(&mut self, mark: Mark) {
         let Some(slot) = self.table.find(mark.key) else {
-            self.table.insert(mark.key, mark.standing);
+            let slot = self.table.insert(mark.key, mark.standing);
+            if let (Some(slot), Some(_)) = (slot, mark.previous) {
+                slot.forget_history();
+            }
             return;
         };
         let found = slot.standing;
         if Some(found) == mark.previous {
             slot.standing = mark.standing;
-        } else if !found.is_same_tracking(&mark.standing) {
-            // Above every number that was given out, so that this mark's rollback notices, too.
-            let next = found.transition.saturating_add(1);
+            return;
+        }
+        slot.forget_history();
+        if !found.is_same_tracking(&mark.standing) {
+            // This event may even have the id of an earlier one, so that ingestion drops it.
             slot.standing = Standing {
-                transition: mark.standing.transition.max(next),
-                ..mark.standing
+                transition: found.transition.max(mark.standing.transition),
+                ..mark.standing.forgotten()
             };
         }
     }
 
     /// Takes back a mark that was committed: its event was dropped and will not be delivered.
     ///
-    /// What stood before the commit stands again. If something newer was committed since, that stays,
-    /// and taking it back as well will not bring this one up again.
+    /// What stood before the commit stands again, unless its event was dropped, too, or another thread
+    /// came in between: then whatever comes next is tracked. If something newer was committed since,
+    /// that stays.
     pub fn rollback(&mut self, mark: Mark) {
         let Some(slot) = self.table.find(mark.key) else {
             return;
         };
         let found = slot.standing;
-        if found == mark.standing {
-            match mark.previous {
-                None => self.table.remove(mark.key),
-                Some(previous) if slot.is_lost(previous) => {
-                    slot.standing = previous.forgotten();
-                }
-                Some(previous) => slot.standing = previous,
-            }
-        } else if found.said == mark.standing.said && found.since == mark.standing.since {
-            // It was committed over another thread's, which the mark does not know.
-            slot.standing = found.forgotten();
-        } else {
+        if found != mark.standing {
             slot.lose(mark.standing);
+            return;
+        }
+        match mark.previous {
+            _ if slot.has_no_history() => slot.standing = found.forgotten(),
+            None => self.table.remove(mark.key),
+            Some(previous) if slot.is_lost(previous) => slot.standing = found.forgotten(),
+            Some(previous) => slot.standing = previous,
         }
     }
 

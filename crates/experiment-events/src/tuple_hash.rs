@@ -4,14 +4,15 @@ use twox_hash::xxhash3_128::{DEFAULT_SECRET_LENGTH, RawHasher, SecretBuffer};
 
 /// Which kind of fact a tuple is about; its first byte.
 #[derive(Clone, Copy)]
+#[repr(u8)]
 pub(crate) enum Kind {
-    Assignment = b'a' as isize,
+    Assignment = b'a',
     /// Both forms of an exposure: the same fact has the same insert id.
-    Exposure = b'e' as isize,
+    Exposure = b'e',
     /// Keys of the dedupe filter only: the client form counts by rules of its own.
-    ClientExposure = b'c' as isize,
+    ClientExposure = b'c',
     /// One flag of an assignment's result, remembered by the dedupe filter only.
-    AssignedFlag = b'f' as isize,
+    AssignedFlag = b'f',
 }
 
 /// The length that stands for an absent text.

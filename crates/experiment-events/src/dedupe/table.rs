@@ -28,7 +28,8 @@ impl Key {
 pub(super) struct Slot {
     key: Key,
     pub(super) standing: Standing,
-    /// The highest transition number that was rolled back under a newer one, plus one.
+    /// The highest transition number that was rolled back under a newer one, plus one; the maximum
+    /// also once threads have got in each other's way.
     lost: u32,
     /// The slot seen next after this one, and the one seen last before it.
     newer: u32,
@@ -41,6 +42,16 @@ impl Slot {
     /// Remembers that the event of `standing` was dropped while a newer one stands.
     pub(super) fn lose(&mut self, standing: Standing) {
         self.lost = self.lost.max(standing.transition.saturating_add(1));
+    }
+
+    /// Remembers that what marks know of the past is not all of it.
+    pub(super) fn forget_history(&mut self) {
+        self.lost = u32::MAX;
+    }
+
+    /// Whether what marks know of the past is not all of it.
+    pub(super) fn has_no_history(&self) -> bool {
+        self.lost == u32::MAX
     }
 
     /// Whether the event of `standing` was dropped.
@@ -106,10 +117,10 @@ impl Table {
         None
     }
 
-    /// Adds a key that is not there.
-    pub(super) fn insert(&mut self, key: Key, standing: Standing) {
+    /// Adds a key that is not there, and returns its slot, if there may be any.
+    pub(super) fn insert(&mut self, key: Key, standing: Standing) -> Option<&mut Slot> {
         if self.limit == 0 {
-            return;
+            return None;
         }
         if self.len >= self.limit {
             if let Some(oldest) = self.slots.get(self.oldest as usize) {
@@ -139,6 +150,7 @@ impl Table {
         self.len = self.len.saturating_add(1);
         self.link_as_newest(at);
         self.link_to_bucket(at);
+        self.slots.get_mut(at as usize)
     }
 
     pub(super) fn remove(&mut self, key: Key) {

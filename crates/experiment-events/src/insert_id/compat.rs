@@ -154,6 +154,7 @@ fn hash(sdk: Sdk, text: &str) -> i64 {
 mod tests {
     use std::string::{String, ToString};
 
+    use experiment_model::Variants;
     use serde_json::Value;
 
     use super::*;
@@ -196,6 +197,25 @@ mod tests {
             }
         }
         assert_eq!(compared, 8 * 6 + 200 * 5);
+    }
+
+    #[test]
+    fn an_assignment_of_nothing_has_the_ids_of_the_sdks() {
+        let golden: Value =
+            serde_json::from_str(include_str!("../../tests/golden/assignment_events.json"))
+                .unwrap();
+        let cases = golden["cases"].as_array().unwrap();
+        let case = cases
+            .iter()
+            .find(|case| case["name"] == "empty-results")
+            .unwrap();
+        let user: User = serde_json::from_value(case["user"].clone()).unwrap();
+        for (name, sdk) in SDKS {
+            let id = insert_id(sdk, &user, Fact::Assignment(&Variants::new()), 19_675);
+            let theirs = &case["per_sdk"][name];
+            assert_eq!(theirs["event"]["insert_id"], id.as_str(), "{name}");
+            assert_eq!(theirs["canonical"], "user-00001 device-00001 ", "{name}");
+        }
     }
 
     #[test]
