@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod app;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod clock;
@@ -28,6 +29,11 @@ mod transport;
 #[cfg(feature = "metrics")]
 pub use crate::metrics_facade::MetricsFacade;
 pub use crate::{
+    app::{
+        AmplitudeCookie, AppClient, AppClientBuilder, ExposureTrackingProvider, FetchOutcome,
+        FileStorage, MemoryStorage, NotTracked, Piece, ResolvedVariant, Source, Started, Storage,
+        StorageFinding, StorageProblem, UserProvider, VariantSource,
+    },
     clock::{Clock, SystemClock},
     cohort::{
         Cohort, CohortOptions, CohortSet, CohortSetBuilder, CohortStore, Enriched, References,
@@ -50,3 +56,5 @@ pub use crate::{
         TransportError, TransportErrorKind, TransportOptions,
     },
 };
+
+pub use experiment_events::ClientExposure;

@@ -8,6 +8,13 @@
     reason = "a test that fails says where"
 )]
 
+mod amplitude_cookie;
+mod app;
+mod app_exposures;
+mod app_fetch;
+mod app_files;
+mod app_flags;
+mod app_storage;
 mod cohorts;
 mod delivery;
 mod delivery_faults;
@@ -21,3 +28,4 @@ mod sse;
 mod tls;
 mod tracking;
 mod transport;
+mod variant_resolution;
