@@ -261,8 +261,7 @@ impl RemoteClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if the key is blank or cannot stand in a header, or if the environment
-    /// variables of the default transport make none.
+    /// [`Error::Config`] if the key is blank or cannot stand in a header.
     pub fn build(self) -> Result<RemoteClient, Error> {
         if self.deployment_key.is_blank() {
             return Err(Error::Config {

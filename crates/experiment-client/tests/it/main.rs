@@ -8,9 +8,11 @@
     reason = "a test that fails says where"
 )]
 
+mod fetch_faults;
 mod front;
 mod golden;
 mod proxy;
 mod remote;
+mod secrets;
 mod tls;
 mod transport;
