@@ -153,18 +153,10 @@ fn slow_head() -> Answer {
     })
 }
 
-fn rows(elsewhere: &str) -> Vec<Row> {
-    let busy = |seconds: &str| Answer::status(429).header("retry-after", seconds);
-    let bomb = packed(&vec![b' '; 16 << 20]);
-    let whole = packed(VARIANTS.as_bytes());
-    let mut damaged = whole.clone();
-    // Within the checksum, which is the first half of the last eight bytes.
-    damaged[whole.len() - 6] ^= 0xff;
+/// What breaks the connection.
+fn connections() -> Vec<Row> {
     let huge_head = format!("x: {}\r\n\r\n{VARIANTS}", "x".repeat(400_000));
-    let two = r#"{"checkout": {"key": "a"}, "other": {"key": "x"}, "checkout": {"key": "b"}}"#;
-    let poisoned = r#"{"checkout": {"key": "a"}, "bad": 7, "other": {"key": "x"}}"#;
     vec![
-        // connections
         row(
             "closed before the head",
             Answer::refused(),
@@ -212,7 +204,19 @@ fn rows(elsewhere: &str) -> Vec<Row> {
             slow_head().send(format!("\r\n{VARIANTS}")),
             "checkout after 1",
         ),
-        // bodies
+    ]
+}
+
+/// What is wrong with a body.
+fn bodies() -> Vec<Row> {
+    let bomb = packed(&vec![b' '; 16 << 20]);
+    let whole = packed(VARIANTS.as_bytes());
+    let mut damaged = whole.clone();
+    // Within the checksum, which is the first half of the last eight bytes.
+    damaged[whole.len() - 6] ^= 0xff;
+    let two = r#"{"checkout": {"key": "a"}, "other": {"key": "x"}, "checkout": {"key": "b"}}"#;
+    let poisoned = r#"{"checkout": {"key": "a"}, "bad": 7, "other": {"key": "x"}}"#;
+    vec![
         row(
             "a length too short",
             raw("content-length: 99\r\n\r\n{}"),
@@ -288,7 +292,13 @@ fn rows(elsewhere: &str) -> Vec<Row> {
             Answer::json(poisoned),
             "checkout other after 1",
         ),
-        // statuses
+    ]
+}
+
+/// What is no 200.
+fn statuses(elsewhere: &str) -> Vec<Row> {
+    let busy = |seconds: &str| Answer::status(429).header("retry-after", seconds);
+    vec![
         row(
             "201",
             Answer::status(201).send(VARIANTS),
@@ -349,8 +359,9 @@ async fn every_answer_of_a_broken_service_ends_as_it_should_and_the_next_fetch_s
     let script = Script::new();
     let service = Service::start(script.clone()).await.expect("a service");
     let client = client(&service.url(), direct());
-    let rows = rows(&format!("{}{VARDATA}", other.url()));
-    for row in rows {
+    let elsewhere_url = format!("{}{VARDATA}", other.url());
+    let rows = [connections(), bodies(), statuses(&elsewhere_url)];
+    for row in rows.into_iter().flatten() {
         script.on(VARDATA, row.answer);
         let before = script.requests().len();
         let result = fetch(&client, twice(row.wait)).await;

@@ -74,6 +74,7 @@ impl Authority {
 }
 
 /// What the front asks and offers.
+#[derive(Clone, Copy)]
 pub(crate) struct Setup<'a> {
     pub(crate) identity: &'a Identity,
     pub(crate) protocols: &'a [&'a str],

@@ -2,7 +2,7 @@
 
 use std::{
     error::Error as _,
-    fmt::Debug,
+    fmt::{Debug, Write},
     io,
     sync::{Arc, Mutex},
     time::Duration,
@@ -73,7 +73,7 @@ fn shown(error: &Error) -> String {
     let mut text = format!("{error} {error:?} {error:#?}");
     let mut next = error.source();
     while let Some(source) = next {
-        text += &format!(" <- {source} {source:?} {source:#?}");
+        write!(text, " <- {source} {source:?} {source:#?}").expect("memory");
         next = source.source();
     }
     text
@@ -89,15 +89,39 @@ fn clean_debug(value: &impl Debug) {
     clean("Debug", &shown);
 }
 
+/// Answers that end in an error and have the canary in all their parts.
+fn bad_answers() -> Vec<Answer> {
+    let echo = |status: u16| {
+        Answer::status(status)
+            .header("x-canary", "canary")
+            .header("location", "http://canary:canary@127.0.0.1/canary")
+            .send("canary")
+    };
+    vec![
+        echo(200),
+        echo(204),
+        echo(302),
+        echo(400),
+        echo(401),
+        echo(500),
+        echo(429).header("retry-after", "canary"),
+        Answer::json("{\"canary\": canary"),
+        Answer::json("\"canary\""),
+        Answer::json("[\"canary\"]"),
+        Answer::json("canary".repeat(10_000)),
+        Answer::json("{\"canary\"").reset(),
+        Answer::json("canary").header("content-encoding", "gzip"),
+        Answer::json("canary").header("content-encoding", "canary"),
+        Answer::refused(),
+        Answer::raw("canary canary\r\n\r\n"),
+        Answer::raw("HTTP/1.1 200 OK\r\ncanary\r\n\r\n"),
+        Answer::raw("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\ncanary\r\n"),
+    ]
+}
+
 #[tokio::test]
 async fn no_error_no_debug_form_and_no_log_line_shows_a_secret_or_a_user() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(log.clone())
-        .finish();
-    let _logging = tracing::subscriber::set_default(subscriber);
-
+    let (log, _logging) = logging();
     let proxy_answer = "HTTP/1.1 407 canary\r\nx-canary: canary\r\ncontent-length: 6\r\n\r\ncanary";
     let proxy = FakeProxy::start(Conduct::Answer(proxy_answer)).await;
     let proxy_url = format!("http://canary-name:canary-password@{}", proxy.address());
@@ -122,46 +146,20 @@ async fn no_error_no_debug_form_and_no_log_line_shows_a_secret_or_a_user() {
     clean_debug(&RemoteClient::builder("canary-deployment-key"));
 
     let options = FetchOptions::new().with_flag_keys(["checkout"]);
-    let long = canary_user().with_user_property("long", "canary".repeat(2000));
+    let large = canary_user().with_user_property("long", "canary".repeat(2000));
     let too_deep = (0..200).fold(Value::from("canary"), |inner, _| Value::from(vec![inner]));
     let too_deep = canary_user().with_user_property("deep", too_deep);
     let no_id = User::new().with_user_property("canary", "canary");
-    for user in [&long, &too_deep, &no_id] {
+    for user in [&large, &too_deep, &no_id] {
         clean_debug(user);
     }
 
-    let echo = |status: u16| {
-        Answer::status(status)
-            .header("x-canary", "canary")
-            .header("location", "http://canary:canary@127.0.0.1/canary")
-            .send("canary")
-    };
-    let answers = [
-        echo(200),
-        echo(204),
-        echo(302),
-        echo(400),
-        echo(401),
-        echo(500),
-        echo(429).header("retry-after", "canary"),
-        Answer::json("{\"canary\": canary"),
-        Answer::json("\"canary\""),
-        Answer::json("[\"canary\"]"),
-        Answer::json("canary".repeat(10_000)),
-        Answer::json("{\"canary\"").reset(),
-        Answer::json("canary").header("content-encoding", "gzip"),
-        Answer::json("canary").header("content-encoding", "canary"),
-        Answer::refused(),
-        Answer::raw("canary canary\r\n\r\n"),
-        Answer::raw("HTTP/1.1 200 OK\r\ncanary\r\n\r\n"),
-        Answer::raw("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\ncanary\r\n"),
-    ];
     let mut errors = Vec::new();
     let clear = client(&service.url(), direct.clone());
     clean_debug(&clear);
-    for answer in answers {
+    for answer in bad_answers() {
         script.on(VARDATA, answer);
-        for user in [canary_user(), long.clone()] {
+        for user in [canary_user(), large.clone()] {
             let error = clear.fetch(&user, options.clone()).await;
             errors.push(error.expect_err("an error"));
         }
@@ -176,7 +174,7 @@ async fn no_error_no_debug_form_and_no_log_line_shows_a_secret_or_a_user() {
     );
     let secure = client(&front.url(), trusting);
     for client in [&clear, &secure] {
-        for user in [canary_user(), long.clone()] {
+        for user in [canary_user(), large.clone()] {
             let fetched = client
                 .fetch(&user, options.clone())
                 .await
@@ -204,18 +202,19 @@ async fn no_error_no_debug_form_and_no_log_line_shows_a_secret_or_a_user() {
     for error in &errors {
         clean("error", &shown(error));
     }
-    for error in [
-        RemoteClient::builder("canary\n")
-            .build()
-            .expect_err("no key"),
-        HyperTransport::new(TransportOptions::new().with_proxy("canary://canary@canary"))
-            .map(|_| ())
-            .expect_err("no proxy"),
-        Endpoints::at("http://canary:canary@127.0.0.1").expect_err("a user name"),
-    ] {
-        clean("error", &shown(&error));
-    }
+    clean_log(&log);
+}
 
+fn logging() -> (Log, tracing::subscriber::DefaultGuard) {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(log.clone())
+        .finish();
+    (log, tracing::subscriber::set_default(subscriber))
+}
+
+fn clean_log(log: &Log) {
     let log = String::from_utf8(log.0.lock().expect("no panic").clone()).expect("text");
     let own = log
         .lines()
@@ -226,5 +225,20 @@ async fn no_error_no_debug_form_and_no_log_line_shows_a_secret_or_a_user() {
     // The libraries below log too, at levels that nobody should have on.
     for line in log.lines() {
         clean("log of a library", line);
+    }
+}
+
+#[test]
+fn no_mistake_of_configuration_shows_a_secret() {
+    for error in [
+        RemoteClient::builder("canary\n")
+            .build()
+            .expect_err("no key"),
+        HyperTransport::new(TransportOptions::new().with_proxy("canary://canary@canary"))
+            .map(|_| ())
+            .expect_err("no proxy"),
+        Endpoints::at("http://canary:canary@127.0.0.1").expect_err("a user name"),
+    ] {
+        clean("error", &shown(&error));
     }
 }
