@@ -138,7 +138,13 @@ fn packed(body: &[u8]) -> Vec<u8> {
 }
 
 fn gzip(bytes: Vec<u8>) -> Answer {
-    Answer::json(bytes).header("content-encoding", "gzip")
+    gzip_of(200, bytes)
+}
+
+fn gzip_of(status: u16, bytes: Vec<u8>) -> Answer {
+    Answer::status(status)
+        .header("content-encoding", "gzip")
+        .send(bytes)
 }
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
@@ -342,10 +348,25 @@ fn statuses(elsewhere: &str) -> Vec<Row> {
         row("502", Answer::status(502), "status 502 after 2"),
         row("503", Answer::status(503), "status 503 after 2"),
         row("504", Answer::status(504), "status 504 after 2"),
-        silent_row(
+        row(
             "500 with a body that stalls",
             Answer::status(500).send("x").stall(),
-            "no end after 2",
+            "status 500 after 2",
+        ),
+        row(
+            "503 with a body that breaks",
+            Answer::status(503).send("x").reset(),
+            "status 503 after 2",
+        ),
+        row(
+            "400 with a large body",
+            Answer::status(400).send(vec![b' '; 2 * LIMIT]),
+            "status 400 after 1",
+        ),
+        row(
+            "403 with a gzip bomb",
+            gzip_of(403, packed(&vec![b' '; 16 << 20])),
+            "status 403 after 1",
         ),
     ]
 }
@@ -388,6 +409,26 @@ async fn a_burst_of_failures_is_outlasted() {
     let policy = twice(PATIENCE).with_retries(8);
     let result = fetch(&client, policy).await;
     assert_eq!(outcome(&result), "checkout after 9");
+}
+
+#[tokio::test]
+async fn a_refusal_does_not_cost_the_connection() {
+    let script = Script::new();
+    script.on(VARDATA, Answer::json(VARIANTS));
+    script.then(
+        VARDATA,
+        [500, 503, 429].map(|status| {
+            Answer::status(status)
+                .send("busy")
+                .wait(MOMENT / 100)
+                .send("")
+        }),
+    );
+    let service = Service::start(script).await.expect("a service");
+    let client = client(&service.url(), direct());
+    let result = fetch(&client, twice(PATIENCE).with_retries(3)).await;
+    assert_eq!(outcome(&result), "checkout after 4");
+    assert_eq!(service.connections(), 1);
 }
 
 #[tokio::test]
