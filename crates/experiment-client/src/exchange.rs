@@ -20,6 +20,11 @@ use crate::{
 /// one is noticed in time: deflate makes at most 1,032 bytes of one.
 const UNPACKED_AT_ONCE: usize = 4096;
 
+/// How much of an answer that nobody wants is read, so that its connection can be used again, and
+/// for how long. Beyond that a new connection is cheaper.
+const DRAINED_BYTES: usize = 64 * 1024;
+const DRAINED_FOR: Duration = Duration::from_millis(250);
+
 /// Sends requests and reads their answers, whatever the transport.
 #[derive(Clone, Debug)]
 pub(crate) struct Exchange {
@@ -86,16 +91,10 @@ impl Exchange {
     /// Sends `request` and reads the whole answer, of any status.
     pub(crate) async fn call(&self, request: Request, limits: Limits) -> Result<Reply, Failure> {
         let until = deadline(limits.time);
-        let mut answer = self.open(request, until).await?;
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk(until, limits.bytes).await? {
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Reply {
-            status: answer.status,
-            headers: answer.headers,
-            body: body.into(),
-        })
+        self.open(request, until)
+            .await?
+            .whole(until, limits.bytes)
+            .await
     }
 
     /// Sends `request` and returns the answer when its head has arrived.
@@ -148,6 +147,25 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// The answer with its whole body.
+    pub(crate) async fn whole(mut self, until: Instant, limit: usize) -> Result<Reply, Failure> {
+        let mut body = Vec::new();
+        while let Some(chunk) = self.chunk(until, limit).await? {
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Reply {
+            status: self.status,
+            headers: self.headers,
+            body: body.into(),
+        })
+    }
+
+    /// Gets rid of the body. What is wrong with it does not matter.
+    pub(crate) async fn drain(mut self, until: Instant) {
+        let until = until.min(deadline(DRAINED_FOR));
+        while let Ok(Some(_)) = self.chunk(until, DRAINED_BYTES).await {}
+    }
+
     /// The next piece of the body, unpacked and never empty; `None` at its end.
     pub(crate) async fn chunk(
         &mut self,

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     endpoints::{Endpoints, ServerZone, paths},
     error::Error,
-    exchange::{Exchange, Limits, retry_after},
+    exchange::{Exchange, Failure, Limits, deadline, retry_after},
     metrics::{Measurement, Meter, Metrics},
     retry::RetryPolicy,
     secret::Secret,
@@ -173,19 +173,22 @@ impl Inner {
         limits: Limits,
         attempts: u32,
     ) -> Result<Fetched, Error> {
-        let reply = self
-            .exchange
-            .call(request, limits)
-            .await
-            .map_err(|failure| failure.into_error("variants", attempts))?;
-        Span::current().record("status", reply.status.as_u16());
-        if reply.status != StatusCode::OK {
+        let failed = |failure: Failure| failure.into_error("variants", attempts);
+        let until = deadline(limits.time);
+        let answer = self.exchange.open(request, until).await.map_err(failed)?;
+        let status = answer.status;
+        Span::current().record("status", status.as_u16());
+        if status != StatusCode::OK {
+            let retry_after = retry_after(&answer.headers);
+            // The status is what counts, whatever comes behind it.
+            answer.drain(until).await;
             return Err(Error::Status {
-                status: reply.status.as_u16(),
-                retry_after: retry_after(&reply.headers),
+                status: status.as_u16(),
+                retry_after,
                 attempts,
             });
         }
+        let reply = answer.whole(until, limits.bytes).await.map_err(failed)?;
         let fetched = answer::read(&reply.body).map_err(|reason| Error::Malformed {
             what: "variants",
             reason,
@@ -261,8 +264,7 @@ impl RemoteClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if the key is blank or cannot stand in a header, or if the environment
-    /// variables of the default transport make none.
+    /// [`Error::Config`] if the key is blank or cannot stand in a header.
     pub fn build(self) -> Result<RemoteClient, Error> {
         if self.deployment_key.is_blank() {
             return Err(Error::Config {

@@ -143,8 +143,9 @@ impl TransportOptions {
     }
 
     /// Uses the proxies that `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` name, in upper
-    /// or lower case, as they are when the transport is made. The default. Addresses of this very
-    /// machine (`localhost`, `127.0.0.0/8`, `::1`) are never sent to such a proxy.
+    /// or lower case, as they are when the transport is made. The default. A value that is no address
+    /// is ignored, as are all of them in a CGI program, whose clients could set `HTTP_PROXY`.
+    /// Requests to this very machine (`localhost`, `127.0.0.0/8`, `::1`) never go to such a proxy.
     #[must_use]
     pub fn with_proxy_of_environment(mut self) -> Self {
         self.proxy = ProxyChoice::Environment;

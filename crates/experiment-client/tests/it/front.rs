@@ -74,6 +74,7 @@ impl Authority {
 }
 
 /// What the front asks and offers.
+#[derive(Clone, Copy)]
 pub(crate) struct Setup<'a> {
     pub(crate) identity: &'a Identity,
     pub(crate) protocols: &'a [&'a str],
@@ -83,6 +84,7 @@ pub(crate) struct Setup<'a> {
 
 pub(crate) struct TlsFront {
     address: SocketAddr,
+    acceptor: Arc<Mutex<TlsAcceptor>>,
     agreed: Arc<Mutex<Vec<String>>>,
     task: JoinHandle<()>,
 }
@@ -90,14 +92,15 @@ pub(crate) struct TlsFront {
 impl TlsFront {
     /// In front of `service`, with a certificate for `localhost`.
     pub(crate) async fn start(service: SocketAddr, setup: Setup<'_>) -> Self {
-        let acceptor = TlsAcceptor::from(Arc::new(config(&setup)));
+        let acceptor = Arc::new(Mutex::new(acceptor(&setup)));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let agreed = Arc::<Mutex<Vec<String>>>::default();
-        let noted = Arc::clone(&agreed);
+        let (noted, current) = (Arc::clone(&agreed), Arc::clone(&acceptor));
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (acceptor, noted) = (acceptor.clone(), Arc::clone(&noted));
+                let acceptor = current.lock().expect("no panic").clone();
+                let noted = Arc::clone(&noted);
                 tokio::spawn(async move {
                     let Ok(mut client) = acceptor.accept(stream).await else {
                         return;
@@ -112,9 +115,15 @@ impl TlsFront {
         });
         Self {
             address,
+            acceptor,
             agreed,
             task,
         }
+    }
+
+    /// Receives new connections otherwise.
+    pub(crate) fn set(&self, setup: Setup<'_>) {
+        *self.acceptor.lock().expect("no panic") = acceptor(&setup);
     }
 
     pub(crate) fn url(&self) -> String {
@@ -137,7 +146,7 @@ impl Drop for TlsFront {
     }
 }
 
-fn config(setup: &Setup<'_>) -> ServerConfig {
+fn acceptor(setup: &Setup<'_>) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -163,5 +172,5 @@ fn config(setup: &Setup<'_>) -> ServerConfig {
         .iter()
         .map(|protocol| protocol.as_bytes().to_vec())
         .collect();
-    config
+    TlsAcceptor::from(Arc::new(config))
 }

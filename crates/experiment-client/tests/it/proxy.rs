@@ -22,6 +22,7 @@ pub(crate) enum Conduct {
 
 pub(crate) struct FakeProxy {
     address: SocketAddr,
+    conduct: Arc<Mutex<Conduct>>,
     heads: Arc<Mutex<Vec<String>>>,
     task: JoinHandle<()>,
 }
@@ -31,17 +32,25 @@ impl FakeProxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let heads = Arc::<Mutex<Vec<String>>>::default();
-        let noted = Arc::clone(&heads);
+        let conduct = Arc::new(Mutex::new(conduct));
+        let (noted, current) = (Arc::clone(&heads), Arc::clone(&conduct));
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                let conduct = *current.lock().expect("no panic");
                 tokio::spawn(pass(stream, conduct, Arc::clone(&noted)));
             }
         });
         Self {
             address,
+            conduct,
             heads,
             task,
         }
+    }
+
+    /// Treats new connections otherwise.
+    pub(crate) fn set(&self, conduct: Conduct) {
+        *self.conduct.lock().expect("no panic") = conduct;
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
