@@ -11,3 +11,4 @@
 mod delivery;
 mod delivery_faults;
 mod ingestion;
+mod spool;
