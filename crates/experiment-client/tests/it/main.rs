@@ -8,6 +8,7 @@
     reason = "a test that fails says where"
 )]
 
+mod account;
 mod delivery;
 mod delivery_faults;
 mod ingestion;
