@@ -427,6 +427,11 @@ impl Queue {
         self.spool_failed();
     }
 
+    /// When the spool is tried again, if it failed.
+    pub(super) fn spool_retry(&self) -> Option<Instant> {
+        self.spool_retry
+    }
+
     /// Opens the spool again if it is time.
     pub(super) fn tend_spool(&mut self, now: Instant) {
         if self.spool_retry.is_some_and(|at| at <= now) {
@@ -534,6 +539,9 @@ impl Queue {
         self.account.spooled = self.account.spooled.saturating_sub(spooled);
         if self.is_empty() {
             self.pending_bytes = 0;
+            // New events may have been sent with older ones. The next is the first again, which
+            // wakes the worker.
+            self.fresh = 0;
         }
         match &mut self.spool {
             Some(spool) if !places.is_empty() => spool.settle(places),

@@ -79,12 +79,12 @@ pub(super) async fn work(inner: Arc<Inner>) {
             return;
         }
         let now = Instant::now();
-        let due = {
+        let (due, retry) = {
             let queue = inner.lock();
             if queue.stage != Stage::Open {
                 return;
             }
-            queue.due()
+            (queue.due(), queue.spool_retry())
         };
         let due = match due {
             Due::Never => {
@@ -122,7 +122,13 @@ pub(super) async fn work(inner: Arc<Inner>) {
             // Where nothing could be sent it is due later now.
             continue;
         }
-        let next = [due, sync_at].into_iter().flatten().min();
+        // What is in a spool that could not be opened is sent even if nothing is recorded.
+        if retry.is_some_and(|at| at <= now) {
+            let _pump = inner.pump.lock().await;
+            inner.tend_spool();
+            continue;
+        }
+        let next = [due, sync_at, retry].into_iter().flatten().min();
         match next {
             Some(at) => {
                 tokio::select! {

@@ -8,6 +8,7 @@
     reason = "a test that fails says where"
 )]
 
+mod account;
 mod amplitude_cookie;
 mod app;
 mod app_exposures;
@@ -26,6 +27,7 @@ mod local;
 mod proxy;
 mod remote;
 mod secrets;
+mod spool;
 mod sse;
 mod tls;
 mod tracking;

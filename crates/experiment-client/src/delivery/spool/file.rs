@@ -34,13 +34,13 @@ impl Lane {
     /// A new lane.
     pub(super) fn create(directory: &Path, nonce: u64) -> io::Result<Self> {
         make_directory(directory)?;
-        let millis = SystemTime::now()
+        let nanos = SystemTime::now()
             .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_millis());
+            .map_or(0, |since| since.as_nanos());
         let process = std::process::id();
         for attempt in 0..LANE_ATTEMPTS {
             // The time comes first so that lanes sort by age.
-            let name = format!("{millis:014}-{process}-{nonce:016x}-{attempt}");
+            let name = format!("{nanos:020}-{process}-{nonce:016x}-{attempt}");
             let path = directory.join(format!("{name}.{LOCK}"));
             let lock = match private(OpenOptions::new().write(true).create_new(true)).open(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
