@@ -34,13 +34,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!(
             "{flag}: {} {}",
             variant.key.as_deref().unwrap_or("-"),
-            variant.payload.as_ref().map(ToString::to_string).unwrap_or_default()
+            variant
+                .payload
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default()
         );
     }
     println!("after {} requests", fake.script().requests().len());
 
     // Without an id nobody can be evaluated: that is said before anything is sent.
     let nobody = client.fetch(&User::new(), FetchOptions::new()).await;
-    println!("{}", nobody.map_or_else(|error| error.to_string(), |_| "fetched".to_owned()));
+    println!(
+        "{}",
+        nobody.map_or_else(|error| error.to_string(), |_| "fetched".to_owned())
+    );
     Ok(())
 }

@@ -16,7 +16,10 @@ use experiment_model::User;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let script = Script::new();
-    script.on("/sdk/v2/flags", Answer::json(include_str!("../data/flags.json")));
+    script.on(
+        "/sdk/v2/flags",
+        Answer::json(include_str!("../data/flags.json")),
+    );
     let events = CapturedEvents::of(&script);
     let fake = Service::start(script).await?;
 
@@ -25,12 +28,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .tracking(Tracking::new(DeliveryOptions::new("analytics-api-key")).with_exposures(true))
         .build()?;
     client.start(Duration::from_secs(5)).await?;
-    println!("{} flags, {:?}", client.freshness().flags, client.freshness().state);
+    println!(
+        "{} flags, {:?}",
+        client.freshness().flags,
+        client.freshness().state
+    );
 
     for number in 1..=3 {
         let user = User::new()
             .with_user_id(format!("user-{number}"))
-            .with_country("Norway")
+            .with_country("Germany")
+            .with_version("4.12.0")
             .with_user_property("plan", "pro");
         handle_request(&client, &user)?;
     }

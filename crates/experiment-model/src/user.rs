@@ -274,6 +274,20 @@ impl User {
         self.field(UserField::DeviceId)?.as_str()
     }
 
+    /// Whether there is a user id or a device id, and not just white space. Services refuse users
+    /// without, and nothing can be tracked for them.
+    ///
+    /// ```
+    /// use experiment_model::User;
+    ///
+    /// assert!(User::new().with_device_id("device-1").has_id());
+    /// assert!(!User::new().with_user_id(" ").has_id());
+    /// ```
+    pub fn has_id(&self) -> bool {
+        let is_given = |id: Option<&str>| id.is_some_and(|id| !id.trim().is_empty());
+        is_given(self.user_id()) || is_given(self.device_id())
+    }
+
     /// A field, if it is set.
     #[inline]
     pub fn field(&self, field: UserField) -> Option<&Value> {

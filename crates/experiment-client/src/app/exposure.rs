@@ -6,10 +6,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use experiment_events::ClientExposure;
+use experiment_events::{ClientExposure, EventOptions};
 use experiment_model::{Text, User, UserField, Value};
 
 use super::resolution::Resolution;
+use crate::delivery::Delivery;
 
 /// Takes the exposures of an app, for instance to an analytics library.
 ///
@@ -60,6 +61,52 @@ pub trait ExposureTrackingProvider: Send + Sync + fmt::Debug + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the exposure was not tracked")]
 pub struct NotTracked;
+
+/// Sends exposures as `$exposure` events, which become `[Experiment] Exposure` at ingestion. The
+/// exposure of a user without ids is not taken, since no service would. Somebody must run the
+/// [worker](Delivery::worker).
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+/// # use experiment_client::test_kit::{Answer, CapturedEvents, InMemoryTransport, Script};
+/// # let script = Script::new();
+/// # script.on("/sdk/v2/vardata", Answer::json(r#"{"checkout": {"key": "on", "value": "on"}}"#));
+/// # script.on("/sdk/v2/flags", Answer::json("[]"));
+/// # let events = CapturedEvents::of(&script);
+/// # let transport = InMemoryTransport::new(script);
+/// use std::{sync::Arc, time::Duration};
+/// use experiment_client::{AppClient, Delivery, DeliveryOptions};
+/// use experiment_model::User;
+///
+/// let delivery = Delivery::new(DeliveryOptions::new("analytics-api-key"), Arc::new(transport.clone()))?;
+/// tokio::spawn(delivery.worker());
+/// let client = AppClient::builder("client-deployment-key")
+///     .transport(transport)
+///     .exposure_tracking_provider(delivery.clone())
+///     .build()?;
+/// client.start(Some(User::new().with_user_id("user-1"))).await.into_result()?;
+/// assert!(client.variant("checkout", None).is("on"));
+/// let account = delivery.shutdown(Duration::from_secs(5)).await;
+/// assert_eq!(account.delivered, 1);
+/// # assert_eq!(events.all()[0]["event_type"], "$exposure");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+impl ExposureTrackingProvider for Delivery {
+    fn track(
+        &self,
+        exposure: &ClientExposure,
+        user: &User,
+        transition: u32,
+    ) -> Result<(), NotTracked> {
+        if !user.has_id() {
+            return Err(NotTracked);
+        }
+        let event = exposure.to_event(user, self.now(), transition, &EventOptions::default());
+        self.record(&event).map_err(|_| NotTracked)
+    }
+}
 
 /// The exposure that showing this answer is; `None` if nobody assigned it, or the flag does not want
 /// any (`metadata.trackExposure` is `false`).

@@ -21,6 +21,7 @@ use std::{
 };
 
 use experiment_events::Event;
+use experiment_model::Timestamp;
 use http::Uri;
 use tokio::{
     sync::Notify,
@@ -244,6 +245,11 @@ impl Delivery {
 }
 
 impl Delivery {
+    /// What time it is for its events.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.inner().options.clock.now()
+    }
+
     fn inner(&self) -> &Arc<Inner> {
         &self.0.0
     }

@@ -8,7 +8,7 @@ use tokio::time::timeout_at;
 
 use crate::{
     cohort::Enriched,
-    delivery::Account,
+    delivery::{Account, Delivery},
     error::{Error, Phase},
     exchange::deadline as deadline_in,
     local::{
@@ -211,7 +211,7 @@ impl LocalClient {
 
     fn track(&self, user: &User, variants: &Variants, assigns: bool, exposes: bool) {
         let shared = self.shared();
-        if !has_id(user) {
+        if !user.has_id() {
             shared
                 .settings
                 .meter
@@ -269,7 +269,7 @@ impl LocalClient {
                 reason: "was not set when the client was built",
             });
         }
-        if !has_id(user) {
+        if !user.has_id() {
             return Err(Error::MissingId);
         }
         let running = shared.running();
@@ -371,9 +371,7 @@ impl LocalClient {
     pub fn account(&self) -> Account {
         let running = self.shared().running();
         let delivery = running.value.delivery.as_ref();
-        delivery
-            .map(|delivery| delivery.account())
-            .unwrap_or_default()
+        delivery.map(Delivery::account).unwrap_or_default()
     }
 
     /// Delivers what is queued now, for at most `deadline`, and returns the account.
@@ -397,11 +395,4 @@ impl LocalClient {
         running.value.close();
         account
     }
-}
-
-fn has_id(user: &User) -> bool {
-    [user.user_id(), user.device_id()]
-        .into_iter()
-        .flatten()
-        .any(|id| !id.is_empty())
 }

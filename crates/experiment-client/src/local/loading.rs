@@ -117,7 +117,7 @@ impl Shared {
                 flags: old.flags.len(),
                 changed: false,
             });
-            self.confirmed(running);
+            Self::confirmed(running);
             return Ok(Applied::Unchanged);
         }
         let loaded = if is_known {
@@ -165,7 +165,7 @@ impl Shared {
         });
         let new = Arc::new(new);
         self.snapshot.store(Arc::clone(&new));
-        self.confirmed(running);
+        Self::confirmed(running);
         self.write_file(json, &new).await;
         Ok(Applied::Changed)
     }
@@ -220,15 +220,17 @@ impl Shared {
     }
 
     pub(crate) fn read(&self, json: &[u8], from_service: bool) -> Result<Loaded, String> {
-        Loaded::read(json, from_service, &self.settings.plan, |_set| {
+        Loaded::read(json, from_service, &self.settings.plan, |set| {
             #[cfg(any(test, feature = "test-kit"))]
             if let Some(overrides) = &self.settings.overrides {
-                overrides.apply(_set);
+                overrides.apply(set);
             }
+            #[cfg(not(any(test, feature = "test-kit")))]
+            let _ = set;
         })
     }
 
-    fn confirmed(&self, running: &Running) {
+    fn confirmed(running: &Running) {
         let mut status = running.status();
         status.confirmed = Some(Instant::now());
         status.cause = None;

@@ -189,7 +189,7 @@ impl Shared {
     pub(crate) fn notice_fork(self: &Arc<Self>) {
         let evaluations = EVALUATIONS.get();
         EVALUATIONS.set(evaluations.wrapping_add(1));
-        if evaluations % EVALUATIONS_PER_FORK_CHECK == 0 {
+        if evaluations.is_multiple_of(EVALUATIONS_PER_FORK_CHECK) {
             drop(self.running());
         }
     }

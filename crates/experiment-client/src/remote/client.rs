@@ -138,7 +138,7 @@ impl RemoteClient {
 
 impl Inner {
     async fn fetch(&self, user: &User, options: &FetchOptions) -> Result<Fetched, Error> {
-        if is_blank(user.user_id()) && is_blank(user.device_id()) {
+        if !user.has_id() {
             return Err(Error::MissingId);
         }
         let request = fetch_request(&self.target, &self.authorization, user, options)?;
@@ -199,10 +199,6 @@ impl Inner {
             ..fetched
         })
     }
-}
-
-fn is_blank(id: Option<&str>) -> bool {
-    id.is_none_or(|id| id.trim().is_empty())
 }
 
 impl fmt::Debug for RemoteClient {

@@ -46,17 +46,18 @@ impl CapturedEvents {
 
     /// The exposures as (user id, flag key, variant), an unset one without a variant.
     pub fn exposures(&self) -> Vec<(String, String, Option<String>)> {
-        let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+        let text = |value: Option<&serde_json::Value>| Some(value?.as_str()?.to_owned());
         self.all()
             .iter()
-            .filter(|event| event["event_type"] == "[Experiment] Exposure")
-            .map(|event| {
-                let properties = &event["event_properties"];
-                (
-                    text(&event["user_id"]).unwrap_or_default(),
-                    text(&properties["[Experiment] Flag Key"]).unwrap_or_default(),
-                    text(&properties["[Experiment] Variant"]),
-                )
+            .filter_map(|event| {
+                let properties = event.get("event_properties")?;
+                (text(event.get("event_type"))? == "[Experiment] Exposure").then(|| {
+                    (
+                        text(event.get("user_id")).unwrap_or_default(),
+                        text(properties.get("[Experiment] Flag Key")).unwrap_or_default(),
+                        text(properties.get("[Experiment] Variant")),
+                    )
+                })
             })
             .collect()
     }
@@ -66,18 +67,16 @@ impl CapturedEvents {
     /// # Panics
     ///
     /// If not; the message lists the exposures there are.
-    #[expect(clippy::panic, reason = "an assertion for tests")]
     #[track_caller]
     pub fn assert_exposed(&self, user_id: &str, flag_key: &str, variant: &str) {
         let exposures = self.exposures();
         let is_meant = |(user, flag, shown): &(String, String, Option<String>)| {
             user == user_id && flag == flag_key && shown.as_deref() == Some(variant)
         };
-        if !exposures.iter().any(is_meant) {
-            panic!(
-                "{user_id} was not exposed to {flag_key} = {variant}, but these were: {exposures:?}"
-            );
-        }
+        assert!(
+            exposures.iter().any(is_meant),
+            "{user_id} was not exposed to {flag_key} = {variant}, but these were: {exposures:?}"
+        );
     }
 
     /// Checks that no two events have the same insert id.
@@ -85,15 +84,15 @@ impl CapturedEvents {
     /// # Panics
     ///
     /// If two have.
-    #[expect(clippy::panic, reason = "an assertion for tests")]
     #[track_caller]
     pub fn assert_no_duplicates(&self) {
         let mut seen = std::collections::BTreeSet::new();
         for event in self.all() {
-            let id = event["insert_id"].to_string();
-            if !seen.insert(id.clone()) {
-                panic!("two events have the insert id {id}");
-            }
+            let id = event.get("insert_id").map(ToString::to_string);
+            assert!(
+                seen.insert(id.clone()),
+                "two events have the insert id {id:?}"
+            );
         }
     }
 }

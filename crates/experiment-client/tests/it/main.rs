@@ -20,6 +20,7 @@ mod cohorts;
 mod delivery;
 mod delivery_faults;
 mod fetch_faults;
+mod forked;
 mod front;
 mod golden;
 mod ingestion;
