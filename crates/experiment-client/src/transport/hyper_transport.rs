@@ -47,6 +47,8 @@ const MAX_HEAD: u32 = 64 * 1024;
 ///   are done.
 /// - A request that met a pooled connection that was just being closed, and of which nothing was
 ///   sent yet, is sent again on another one.
+/// - Where a host has addresses of IPv4 and IPv6, the second kind is tried when the first has not
+///   answered for 300 ms.
 /// - Cloning is cheap and shares the connections.
 /// - [`send`](Transport::send) needs a tokio runtime, and a connection lives in the runtime that
 ///   made it: use a transport from one runtime. When that one is gone, so are its connections, and

@@ -58,7 +58,8 @@ pub enum HttpVersion {
     Negotiated,
     /// HTTP/1.1 only.
     Http1,
-    /// HTTP/2 only, and without TLS too ("prior knowledge").
+    /// HTTP/2 only, and without TLS too ("prior knowledge"). Not for `http` services behind a proxy,
+    /// which reads HTTP/1.1.
     Http2,
 }
 

@@ -201,6 +201,8 @@ async fn every_way_to_break_has_its_kind() {
     }
 
     service.stop().await;
+    // Another one, which has no connection yet.
+    let transport = direct(HttpVersion::Negotiated);
     let error = fetch(&transport, &url).await.expect_err("nobody listens");
     assert_eq!(error.kind(), Connect, "{error:?}");
     service.restart().await.expect("the same port");
