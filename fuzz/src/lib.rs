@@ -3,21 +3,27 @@
 //! `scripts/fuzz` runs them under libFuzzer. `cargo test --manifest-path fuzz/Cargo.toml --test
 //! replay` runs them on the committed corpora and on everything that ever failed, on any toolchain.
 
+mod client;
+
 use experiment_evaluation::{Options, Plan, RegexMatching, evaluate_partially, lint};
 use experiment_model::{
     Condition, Flag, FlagSet, Operator, Segment, Selector, Text, User, Value, Variant, Variants,
     read_flags,
 };
 
+pub use crate::client::{cohort, sse};
+
 /// A fuzz target: it panics where a law is broken.
 pub type Target = fn(&[u8]);
 
 /// The targets by name.
-pub const TARGETS: [(&str, Target); 4] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("compile", compile),
     ("evaluate", evaluate),
     ("version", version),
     ("pattern", pattern),
+    ("sse", sse),
+    ("cohort", cohort),
 ];
 
 /// The operators that compare: less, less or equal, greater, greater or equal.
