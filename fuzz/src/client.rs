@@ -1,6 +1,7 @@
 //! Targets that read what services send.
 
-use experiment_client::fuzzing::{CohortReader, EventReader};
+use experiment_client::fuzzing::{CohortReader, EventReader, read_flags_body, read_variants_body};
+use experiment_model::User;
 use serde_json::Value;
 
 /// Far below what inputs can have, so that the limit is met.
@@ -64,4 +65,31 @@ pub fn cohort(data: &[u8]) {
         }
         (one, other) => panic!("{one:?} and {other:?}"),
     }
+}
+
+/// The body of an answer with flags: it is taken or not, and what is taken can be evaluated.
+pub fn flags(data: &[u8]) {
+    let user = User::new()
+        .with_user_id("user-1")
+        .with_device_id("device-1")
+        .with_country("Norway")
+        .with_cohort_ids(["c1"]);
+    if let Ok((flags, variants, _)) = read_flags_body(data, &user) {
+        assert!(variants <= flags, "{variants} variants of {flags} flags");
+        assert!(
+            flags > 0 || data.iter().all(|byte| b"[] \t\r\n".contains(byte)),
+            "nothing but an empty list empties the flags"
+        );
+    }
+}
+
+/// The body of an answer with variants: what was read of it reads the same when it is written.
+pub fn variants(data: &[u8]) {
+    let Ok(fetched) = read_variants_body(data) else {
+        return;
+    };
+    let json = serde_json::to_vec(&fetched.variants).expect("variants are JSON");
+    let again = read_variants_body(&json).expect("what is written can be read");
+    assert_eq!(again.variants, fetched.variants);
+    assert!(again.malformed.is_empty());
 }

@@ -11,19 +11,21 @@ use experiment_model::{
     read_flags,
 };
 
-pub use crate::client::{cohort, sse};
+pub use crate::client::{cohort, flags, sse, variants};
 
 /// A fuzz target: it panics where a law is broken.
 pub type Target = fn(&[u8]);
 
 /// The targets by name.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("compile", compile),
     ("evaluate", evaluate),
     ("version", version),
     ("pattern", pattern),
     ("sse", sse),
     ("cohort", cohort),
+    ("flags", flags),
+    ("variants", variants),
 ];
 
 /// The operators that compare: less, less or equal, greater, greater or equal.

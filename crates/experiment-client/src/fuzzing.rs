@@ -1,11 +1,38 @@
 //! Inner parts in the open: for the fuzz targets, benchmarks and integration tests of this project.
 //! Nothing here is promised to anybody else.
 
+use experiment_evaluation::Options;
+use experiment_model::User;
+
 use crate::{
     cohort::{CohortSet, parse},
     error::Error,
     flags::sse,
+    local::Loaded,
+    remote::{self, Fetched},
 };
+
+/// How many flags the body of an answer has, how many of them give `user` a variant, and which
+/// cohorts they refer to.
+///
+/// # Errors
+///
+/// Why the body would not be taken.
+pub fn read_flags_body(body: &[u8], user: &User) -> Result<(usize, usize, Vec<String>), String> {
+    let loaded = Loaded::read(body, true, &Options::default(), |_| {})?;
+    let cohorts = loaded.wanted.ids().map(str::to_owned).collect();
+    let variants = loaded.plan.evaluate(user).len();
+    Ok((loaded.flags.len(), variants, cohorts))
+}
+
+/// What a remote fetch makes of the body of an answer.
+///
+/// # Errors
+///
+/// Why it would fail.
+pub fn read_variants_body(body: &[u8]) -> Result<Fetched, String> {
+    remote::read(body)
+}
 
 /// A server-sent event: its kind, id and data.
 pub type Event = (String, String, String);

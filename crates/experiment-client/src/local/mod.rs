@@ -18,3 +18,6 @@ pub use self::{
     options::{CohortPolicy, EvaluateOptions, Tracking, Updates},
     snapshot::{FlagInfo, Snapshot, VariantRef},
 };
+
+#[cfg(any(test, feature = "test-kit"))]
+pub(crate) use self::loading::Loaded;

@@ -39,7 +39,7 @@ pub struct MalformedVariant {
 /// Reads the body of an answer.
 ///
 /// An error if it is no object of variants, as a sentence without content.
-pub(super) fn read(body: &[u8]) -> Result<Fetched, String> {
+pub(crate) fn read(body: &[u8]) -> Result<Fetched, String> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let Entries(entries) =
         serde_json::from_slice(body).map_err(|error| not_variants(body, &error))?;

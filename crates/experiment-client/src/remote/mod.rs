@@ -10,3 +10,6 @@ pub use self::{
     client::{RemoteClient, RemoteClientBuilder},
     options::FetchOptions,
 };
+
+#[cfg(any(test, feature = "test-kit"))]
+pub(crate) use self::answer::read;
