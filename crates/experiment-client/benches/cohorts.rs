@@ -42,7 +42,7 @@ fn main() {
         .map(|_| {
             let start = cpu_time();
             black_box(load(&body));
-            cpu_time() - start
+            cpu_time().saturating_sub(start)
         })
         .min()
         .expect("there are rounds");
@@ -99,7 +99,7 @@ fn evaluate(set: CohortSet, ids: &[String], strangers: &[String]) {
         .into_iter()
         .map(|user| user.with_cohort_ids(["c"]))
         .collect();
-    let plain = per_question(&own, |user| assert!(flag.variant(user).is_some()));
+    let alone = per_question(&own, |user| assert!(flag.variant(user).is_some()));
     let allocated = measure(|| {
         black_box(flag.variant(&Enriched::new(&own[0], &store)));
     });
@@ -108,7 +108,7 @@ fn evaluate(set: CohortSet, ids: &[String], strangers: &[String]) {
     row(
         "the same with the user's own cohort_ids",
         "ns",
-        plain,
+        alone,
         f64::INFINITY,
     );
     row(
@@ -177,7 +177,7 @@ fn per_question<T>(questions: &[T], ask: impl Fn(&T)) -> f64 {
                 ask(black_box(question));
             }
         }
-        cpu_time() - start
+        cpu_time().saturating_sub(start)
     };
     let best = (0..9).map(|_| round()).min().expect("there are rounds");
     best.as_secs_f64() * 1e9 / (times * questions.len()) as f64

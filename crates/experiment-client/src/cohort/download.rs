@@ -52,7 +52,8 @@ struct Inner {
 /// What a download came to.
 enum Download {
     Loaded(Cohort),
-    Unchanged,
+    /// As it was, and confirmed.
+    Unchanged(Cohort),
 }
 
 impl CohortDownloader {
@@ -101,9 +102,9 @@ impl CohortDownloader {
             while running.len() < inner.options.concurrency {
                 let Some(id) = waiting.next() else { break };
                 let (this, id) = (Arc::clone(inner), Text::new(id));
-                let last_modified = cohorts.get(&id).map(Cohort::last_modified);
+                let known = cohorts.get(&id).cloned();
                 running.spawn(async move {
-                    let download = this.download(&id, last_modified, until).await;
+                    let download = this.download(&id, known.as_ref(), until).await;
                     (id, download)
                 });
             }
@@ -113,14 +114,8 @@ impl CohortDownloader {
             // A task ends without a result only while the runtime shuts down.
             let Ok((id, download)) = ended else { continue };
             match download {
-                Ok(Download::Loaded(cohort)) => {
+                Ok(Download::Loaded(cohort) | Download::Unchanged(cohort)) => {
                     cohorts.insert(id, cohort);
-                }
-                Ok(Download::Unchanged) => {
-                    let now = inner.clock.now();
-                    cohorts
-                        .entry(id)
-                        .and_modify(|cohort| *cohort = cohort.clone().confirmed(now));
                 }
                 Err(error) => errors.push((id, error)),
             }
@@ -132,17 +127,17 @@ impl CohortDownloader {
 }
 
 impl Inner {
-    /// One cohort, with retries. `known` is there if the cohort is: when it changed last.
+    /// One cohort, with retries. `known` is what is there of it.
     async fn download(
         &self,
         id: &str,
-        known: Option<Option<i64>>,
+        known: Option<&Cohort>,
         until: Instant,
     ) -> Result<Download, Error> {
         let start = Instant::now();
         let left = until.saturating_duration_since(start);
         let total = left.min(self.options.retry.total_timeout);
-        let policy = self.options.retry.clone().with_total_timeout(total);
+        let policy = self.options.retry.with_total_timeout(total);
         let download = if left.is_zero() {
             Err(Error::Timeout {
                 phase: Phase::Backoff,
@@ -163,7 +158,7 @@ impl Inner {
                     duration: start.elapsed(),
                 });
             }
-            Ok(Download::Unchanged) => {
+            Ok(Download::Unchanged(_)) => {
                 self.meter
                     .record(Measurement::CohortUnchanged { cohort: id });
             }
@@ -181,24 +176,27 @@ impl Inner {
     async fn attempt(
         &self,
         id: &str,
-        known: Option<Option<i64>>,
+        known: Option<&Cohort>,
         attempts: u32,
         time: Duration,
     ) -> Result<Download, Error> {
         let until = deadline(time);
-        let request = self.request(id, known.flatten())?;
+        let request = self.request(id, known.and_then(Cohort::last_modified))?;
         let failed = |failure: crate::exchange::Failure| failure.into_error(WHAT, attempts);
         let mut answer = self.exchange.open(request, until).await.map_err(failed)?;
-        match answer.status {
-            StatusCode::OK => {}
-            StatusCode::NO_CONTENT if known.is_some() => return Ok(Download::Unchanged),
-            StatusCode::PAYLOAD_TOO_LARGE => {
+        match (answer.status, known) {
+            (StatusCode::OK, _) => {}
+            (StatusCode::NO_CONTENT, Some(known)) => {
+                let confirmed = known.clone().confirmed(self.clock.now());
+                return Ok(Download::Unchanged(confirmed));
+            }
+            (StatusCode::PAYLOAD_TOO_LARGE, _) => {
                 return Err(Error::CohortTooLarge {
                     cohort: id.to_owned(),
                     limit: self.options.max_cohort_size,
                 });
             }
-            status => {
+            (status, _) => {
                 return Err(Error::Status {
                     status: status.as_u16(),
                     retry_after: retry_after(&answer.headers),

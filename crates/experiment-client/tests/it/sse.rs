@@ -34,7 +34,7 @@ fn event(data: &str) -> Event {
     (String::new(), String::new(), data.to_owned())
 }
 
-/// What the transcripts of flags_stream.json say as events. What follows from them (flags, fallback,
+/// What the transcripts of `flags_stream.json` say as events. What follows from them (flags, fallback,
 /// reconnecting) is decided above the reader.
 fn transcripts() -> Vec<(&'static str, Vec<Event>)> {
     let flag = |key: &str| {
@@ -92,8 +92,11 @@ fn unhex(hex: &str) -> Vec<u8> {
         .collect()
 }
 
-/// What a stream says, and the events of it as (kind, id, data).
-const RULES: &[(&str, &[(&str, &str, &str)])] = &[
+/// An event: kind, id, data.
+type Row = (&'static str, &'static str, &'static str);
+
+/// What a stream says, and the events of it.
+const RULES: &[(&str, &[Row])] = &[
     ("data:a\n\n", &[("", "", "a")]),
     ("data: a\r\rdata: b\r\r", &[("", "", "a"), ("", "", "b")]),
     ("data: a\r\ndata: b\r\n\r\n", &[("", "", "a\nb")]),

@@ -1,6 +1,6 @@
 //! The body of a cohort, in pieces: it reads as serde_json reads it as a whole.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, fmt::Write};
 
 use experiment_client::fuzzing::{CohortBody, CohortReader};
 use proptest::prelude::*;
@@ -298,7 +298,7 @@ fn json() -> impl Strategy<Value = String> {
             match (style, character) {
                 (0, _) | (_, '"' | '\\' | '\0'..='\u{1f}') => {
                     for unit in character.encode_utf16(&mut [0; 2]) {
-                        text += &format!("\\u{unit:04x}");
+                        write!(text, "\\u{unit:04x}").expect("room");
                     }
                 }
                 _ => text.push(character),
