@@ -4,6 +4,9 @@ use http::Uri;
 
 use crate::error::Error;
 
+/// How this library names itself to the services.
+pub(crate) const LIBRARY: &str = concat!("experiment-rust/", env!("CARGO_PKG_VERSION"));
+
 /// The paths of the services, the same for every host.
 pub mod paths {
     /// Remote evaluation.

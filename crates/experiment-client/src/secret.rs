@@ -2,7 +2,10 @@
 
 use std::fmt;
 
+use http::HeaderValue;
 use zeroize::Zeroizing;
+
+use crate::error::Error;
 
 /// A key that must not be seen: a deployment key, an API key, a secret key.
 ///
@@ -22,6 +25,26 @@ impl Secret {
     /// The key itself, for the header or body that needs it.
     pub(crate) fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// The `Authorization` of a deployment key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if it is blank or a header cannot carry it.
+    pub(crate) fn to_authorization(&self) -> Result<HeaderValue, Error> {
+        let invalid = |reason| Error::Config {
+            field: "deployment_key",
+            reason,
+        };
+        if self.is_blank() {
+            return Err(invalid("is blank"));
+        }
+        let text = Zeroizing::new(format!("Api-Key {}", self.expose()));
+        let mut authorization = HeaderValue::try_from(text.as_str())
+            .map_err(|_| invalid("has characters that a header cannot carry"))?;
+        authorization.set_sensitive(true);
+        Ok(authorization)
     }
 
     /// Whether there is nothing but white space in it.

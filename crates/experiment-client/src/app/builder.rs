@@ -7,7 +7,6 @@ use std::{
 };
 
 use experiment_model::{FlagSet, Variant, Variants};
-use http::HeaderValue;
 
 use super::{
     client::{AppClient, StartOptions},
@@ -190,18 +189,11 @@ impl AppClientBuilder {
     /// of the proxy in the environment cannot be read. Damaged storage is no error: see
     /// [`AppClient::storage_findings`].
     pub fn build(self) -> Result<AppClient, Error> {
-        let invalid = |field, reason| Error::Config { field, reason };
-        if self.deployment_key.is_blank() {
-            return Err(invalid("deployment_key", "is blank"));
-        }
+        let authorization = self.deployment_key.to_authorization()?;
         let transport = match self.transport {
             Some(transport) => transport,
             None => Arc::new(HyperTransport::new(TransportOptions::default())?),
         };
-        let mut authorization =
-            HeaderValue::try_from(format!("Api-Key {}", self.deployment_key.expose()))
-                .map_err(|_| invalid("deployment_key", "cannot stand in a header"))?;
-        authorization.set_sensitive(true);
         let names = Names::new(&self.instance_name, &self.deployment_key);
         let mut remote = RemoteClient::builder(self.deployment_key)
             .endpoints(self.endpoints.clone())

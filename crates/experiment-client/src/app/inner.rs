@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use experiment_model::{FlagSet, User, Variant, Variants, read_flags};
-use http::{HeaderValue, Method, StatusCode, header::AUTHORIZATION};
+use http::HeaderValue;
 
 use super::{
     client::{FetchOutcome, ResolvedVariant},
@@ -23,15 +23,12 @@ use super::{
 use crate::{
     endpoints::{Endpoint, paths},
     error::Error,
-    exchange::{Exchange, Limits, retry_after},
+    exchange::{Exchange, Limits},
+    flags,
     metrics::{Measurement, Meter},
     remote::{FetchOptions, RemoteClient},
     retry::RetryPolicy,
-    transport::Request,
 };
-
-/// What `X-Amp-Exp-Library` says.
-const LIBRARY: &str = concat!("experiment-rust/", env!("CARGO_PKG_VERSION"));
 
 /// Bytes of the flags of a deployment, unpacked: some ten thousand flags.
 const MAX_FLAGS_BODY: usize = 32 * 1024 * 1024;
@@ -251,29 +248,12 @@ pub(crate) struct FlagService {
 
 impl FlagService {
     async fn load(&self) -> Result<Bytes, Error> {
-        let mut request = Request::new(Bytes::new());
-        *request.method_mut() = Method::GET;
-        *request.uri_mut() = self.endpoint.join(paths::FLAGS)?;
-        let headers = request.headers_mut();
-        headers.insert(AUTHORIZATION, self.authorization.clone());
-        headers.insert("x-amp-exp-library", HeaderValue::from_static(LIBRARY));
+        let request = flags::request(&self.endpoint, paths::FLAGS, &self.authorization)?;
         let limits = Limits {
             time: self.timeout,
             bytes: MAX_FLAGS_BODY,
         };
-        let reply = self
-            .exchange
-            .call(request, limits)
-            .await
-            .map_err(|failure| failure.into_error("flags", 1))?;
-        if reply.status != StatusCode::OK {
-            return Err(Error::Status {
-                status: reply.status.as_u16(),
-                retry_after: retry_after(&reply.headers),
-                attempts: 1,
-            });
-        }
-        Ok(reply.body)
+        flags::load(&self.exchange, request, limits).await
     }
 
     fn is_current(&self, body: &Bytes) -> bool {

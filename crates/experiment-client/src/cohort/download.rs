@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    endpoints::{Endpoint, paths},
+    endpoints::{Endpoint, LIBRARY, paths},
     error::{Error, Phase},
     exchange::{Exchange, deadline, retry_after},
     metrics::{Measurement, Meter},
@@ -32,9 +32,6 @@ use crate::{
 
 /// What errors call the body.
 const WHAT: &str = "cohort";
-
-/// Names the program to the services.
-const LIBRARY: &str = concat!("experiment-rust/", env!("CARGO_PKG_VERSION"));
 
 /// Downloads cohorts. Clones share everything.
 #[derive(Clone, Debug)]

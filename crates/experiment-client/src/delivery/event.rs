@@ -13,10 +13,7 @@ use foldhash::quality::RandomState;
 use serde::Deserialize;
 
 use super::spool::{HEADER, Place, seal};
-use crate::clock::Clock;
-
-/// What the events of this crate call their sender, unless they say it themselves.
-const LIBRARY: &str = concat!("experiment-rust/", env!("CARGO_PKG_VERSION"));
+use crate::{clock::Clock, endpoints::LIBRARY};
 
 /// A buffer larger than this is not kept for the next event of the thread.
 pub(super) const SCRATCH: usize = 16 * 1024;

@@ -4,26 +4,46 @@ pub(crate) mod cache_file;
 pub(crate) mod sse;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, header::AUTHORIZATION};
+use http::{HeaderValue, Method, StatusCode, header::AUTHORIZATION};
 
-use crate::{endpoints::Endpoint, error::Error, secret::Secret, transport::Request};
+use crate::{
+    endpoints::{Endpoint, LIBRARY},
+    error::Error,
+    exchange::{Exchange, Limits, retry_after},
+    transport::Request,
+};
 
-/// How this library names itself.
-pub(crate) const LIBRARY: &str = concat!("experiment-rust/", env!("CARGO_PKG_VERSION"));
-
-/// A request for flags.
-pub(crate) fn request(endpoint: &Endpoint, target: &str, key: &Secret) -> Result<Request, Error> {
-    let mut authorization =
-        HeaderValue::try_from(format!("Api-Key {}", key.expose())).map_err(|_| Error::Config {
-            field: "deployment_key",
-            reason: "cannot stand in a header",
-        })?;
-    authorization.set_sensitive(true);
+/// A request for flags, or for a stream of them.
+pub(crate) fn request(
+    endpoint: &Endpoint,
+    target: &str,
+    authorization: &HeaderValue,
+) -> Result<Request, Error> {
     let mut request = Request::new(Bytes::new());
     *request.method_mut() = Method::GET;
     *request.uri_mut() = endpoint.join(target)?;
     let headers = request.headers_mut();
-    headers.insert(AUTHORIZATION, authorization);
+    headers.insert(AUTHORIZATION, authorization.clone());
     headers.insert("x-amp-exp-library", HeaderValue::from_static(LIBRARY));
     Ok(request)
+}
+
+/// Sends `request` once and returns the body of an answer with status 200.
+pub(crate) async fn load(
+    exchange: &Exchange,
+    request: Request,
+    limits: Limits,
+) -> Result<Bytes, Error> {
+    let reply = exchange
+        .call(request, limits)
+        .await
+        .map_err(|failure| failure.into_error("flags", 1))?;
+    if reply.status != StatusCode::OK {
+        return Err(Error::Status {
+            status: reply.status.as_u16(),
+            retry_after: retry_after(&reply.headers),
+            attempts: 1,
+        });
+    }
+    Ok(reply.body)
 }

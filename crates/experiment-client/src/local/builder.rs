@@ -188,12 +188,7 @@ impl LocalClientBuilder {
     /// [`Error::Config`] if the deployment key is blank or an option cannot be used,
     /// [`Error::Malformed`] if the bootstrap flags cannot be read.
     pub fn build(self) -> Result<LocalClient, Error> {
-        if self.deployment_key.is_blank() {
-            return Err(Error::Config {
-                field: "deployment_key",
-                reason: "is blank",
-            });
-        }
+        let authorization = self.deployment_key.to_authorization()?;
         let transport = match self.transport {
             Some(transport) => transport,
             None => Arc::new(HyperTransport::new(TransportOptions::default())?),
@@ -232,6 +227,7 @@ impl LocalClientBuilder {
         };
         let settings = Settings {
             deployment_key: self.deployment_key,
+            authorization,
             endpoints: self.endpoints,
             exchange,
             updates: self.updates,

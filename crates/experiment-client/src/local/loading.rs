@@ -199,9 +199,6 @@ impl Shared {
             return (Arc::clone(old), 0);
         }
         let (new, failed) = cohorts.sync(wanted, old, deadline(COHORTS_WITHIN)).await;
-        for (cohort, error) in &failed {
-            tracing::warn!(%cohort, %error, "cohort not loaded");
-        }
         (Arc::new(new), failed.len())
     }
 

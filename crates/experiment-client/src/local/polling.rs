@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::StatusCode;
 use tokio::{
     sync::watch,
     time::{sleep, sleep_until},
@@ -11,8 +10,8 @@ use tokio::{
 use crate::{
     endpoints::paths,
     error::Error,
-    exchange::{Limits, deadline, retry_after},
-    flags::request,
+    exchange::{Limits, deadline},
+    flags,
     local::{
         freshness::FlagSource,
         loading::Applied,
@@ -114,28 +113,13 @@ impl Shared {
     async fn load_flags(self: &Arc<Self>, running: &Running) -> Result<Applied, Error> {
         let settings = &self.settings;
         let target = format!("{}?v=0", paths::FLAGS);
-        let request = request(
-            settings.endpoints.flags(),
-            &target,
-            &settings.deployment_key,
-        )?;
+        let request = flags::request(settings.endpoints.flags(), &target, &settings.authorization)?;
         let limits = Limits {
             time: settings.retry.attempt_timeout,
             bytes: settings.body_limit,
         };
-        let reply = settings
-            .exchange
-            .call(request, limits)
-            .await
-            .map_err(|failure| failure.into_error("flags", 1))?;
-        if reply.status != StatusCode::OK {
-            return Err(Error::Status {
-                status: reply.status.as_u16(),
-                retry_after: retry_after(&reply.headers),
-                attempts: 1,
-            });
-        }
-        self.apply(running, reply.body, FlagSource::Poll).await
+        let body = flags::load(&settings.exchange, request, limits).await?;
+        self.apply(running, body, FlagSource::Poll).await
     }
 
     async fn poll_cohorts(self: &Arc<Self>, running: &Running) {

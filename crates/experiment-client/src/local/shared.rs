@@ -12,6 +12,7 @@ use std::{
 use arc_swap::{ArcSwap, Guard};
 use experiment_evaluation::Options;
 use experiment_events::{DedupeFilter, DedupeLimits};
+use http::HeaderValue;
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
@@ -45,6 +46,7 @@ thread_local! {
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) deployment_key: Secret,
+    pub(crate) authorization: HeaderValue,
     pub(crate) endpoints: Endpoints,
     pub(crate) exchange: Exchange,
     pub(crate) updates: Updates,

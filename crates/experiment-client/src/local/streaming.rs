@@ -99,7 +99,7 @@ impl Shared {
         let mut request = request(
             settings.endpoints.stream(),
             paths::FLAG_STREAM,
-            &settings.deployment_key,
+            &settings.authorization,
         )?;
         let headers = request.headers_mut();
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));

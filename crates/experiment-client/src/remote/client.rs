@@ -262,19 +262,7 @@ impl RemoteClientBuilder {
     ///
     /// [`Error::Config`] if the key is blank or cannot stand in a header.
     pub fn build(self) -> Result<RemoteClient, Error> {
-        if self.deployment_key.is_blank() {
-            return Err(Error::Config {
-                field: "deployment_key",
-                reason: "is blank",
-            });
-        }
-        let authorization = format!("Api-Key {}", self.deployment_key.expose());
-        let mut authorization =
-            HeaderValue::try_from(authorization).map_err(|_| Error::Config {
-                field: "deployment_key",
-                reason: "has characters that a header cannot carry",
-            })?;
-        authorization.set_sensitive(true);
+        let authorization = self.deployment_key.to_authorization()?;
         let target = self
             .endpoints
             .evaluation()

@@ -12,7 +12,7 @@ use http::{
 };
 
 use super::options::FetchOptions;
-use crate::{error::Error, transport::Request};
+use crate::{endpoints::LIBRARY, error::Error, transport::Request};
 
 const USER: HeaderName = HeaderName::from_static("x-amp-exp-user");
 const FLAG_KEYS: HeaderName = HeaderName::from_static("x-amp-exp-flag-keys");
@@ -22,9 +22,6 @@ const EXPOSURE_TRACK: HeaderName = HeaderName::from_static("x-amp-exp-exposure-t
 /// A user whose header would have this many bytes or more goes into the body: the limit of
 /// Amplitude's content delivery network for a header.
 const MAX_USER_HEADER: usize = 8192;
-
-/// Who sends the user, unless the caller says otherwise.
-const LIBRARY: &str = concat!("experiment-rust/", env!("CARGO_PKG_VERSION"));
 
 pub(super) fn fetch_request(
     target: &Uri,

@@ -54,7 +54,7 @@ async fn starting_waits_for_the_flags() {
     let client = client(&script);
     assert_eq!(client.freshness().state, State::NotReady);
     assert!(matches!(
-        client.evaluate(&user(), Default::default()),
+        client.evaluate(&user(), EvaluateOptions::default()),
         Err(Error::NotReady)
     ));
     client
@@ -278,7 +278,7 @@ async fn one_poisoned_flag_among_a_thousand_changes_nothing_else() {
     client.start(SECOND).await.expect("999 good flags");
     assert_eq!(
         client
-            .evaluate(&user(), Default::default())
+            .evaluate(&user(), EvaluateOptions::default())
             .expect("ready")
             .len(),
         999
