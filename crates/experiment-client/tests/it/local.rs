@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use experiment_client::{
-    Error, FlagSource, LocalClient, LocalClientBuilder, State, Updates,
+    Error, EvaluateOptions, FlagSource, LocalClient, LocalClientBuilder, State, Updates,
     test_kit::{Answer, InMemoryTransport, Script},
 };
 use experiment_model::User;
@@ -500,7 +500,7 @@ fn options_that_cannot_be_used_are_named() {
         .bootstrap("[]")
         .build()
         .expect("good options");
-    let options = experiment_client::EvaluateOptions::new().with_tracks_exposure(true);
+    let options = EvaluateOptions::new().with_tracks_exposure(true);
     assert_eq!(
         field(client.evaluate(&user(), options).map(|_| ())),
         "tracking"
@@ -519,4 +519,22 @@ fn options_that_cannot_be_used_are_named() {
         ),
         "{error}"
     );
+}
+
+#[test]
+fn asking_for_one_flag_allocates_nothing() {
+    let client = LocalClient::builder("key")
+        .updates(Updates::Off)
+        .bootstrap(flags("on", 1))
+        .build()
+        .expect("good flags");
+    let user = user();
+    // The first call of a thread sets up what belongs to the thread.
+    assert!(client.variant(&user, "f").is_some());
+    let allocations = allocation_counter::measure(|| {
+        for _ in 0..3000 {
+            assert!(client.variant(&user, "f").is_some());
+        }
+    });
+    assert_eq!(allocations.count_total, 0);
 }
