@@ -58,3 +58,8 @@ pub use crate::{
 };
 
 pub use experiment_events::ClientExposure;
+
+/// The examples of the project's README are tests too.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct ProjectReadme;

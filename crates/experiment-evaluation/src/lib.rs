@@ -39,8 +39,3 @@ pub use crate::{
     partial::evaluate_partially,
     plan::{FlagHandle, Plan, SPEC_VERSION, VariantId},
 };
-
-/// The example of the project's README is a test too.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct ProjectReadme;
