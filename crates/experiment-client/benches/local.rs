@@ -49,6 +49,9 @@ const FLAGS: &str = r#"[{
     ]
 }]"#;
 
+/// Seven flags with several conditions, dependencies and patterns.
+const SEVERAL: &str = include_str!("../../../examples/data/flags.json");
+
 fn main() {
     let user = user(7);
     let plan = Plan::from_json(FLAGS.as_bytes(), &Options::default()).expect("good flags");
@@ -67,6 +70,7 @@ fn main() {
         alone,
         &format!("{ratio:.2} x the engine (at most 1.25)"),
     );
+    several();
     let flags = client.flags();
     let pinned = best(|| {
         black_box(flags.variant(black_box(&user), black_box("checkout")));
@@ -92,6 +96,38 @@ fn main() {
         allocations.count_total
     );
     tracking(&client, &user);
+}
+
+/// The seven flags of the examples, asked for one by one.
+fn several() {
+    let plan = Plan::from_json(SEVERAL.as_bytes(), &Options::default()).expect("good flags");
+    let client = client();
+    client.set_flags(SEVERAL.as_bytes()).expect("good flags");
+    let user = User::new()
+        .with_user_id("user-0041")
+        .with_device_id("device-b3f1")
+        .with_country("Norway")
+        .with_version("3.4.1")
+        .with_platform("iOS")
+        .with_user_property("plan", "enterprise");
+    let keys: Vec<&str> = plan.flags().map(|flag| flag.key()).collect();
+    let engine = best(|| {
+        for key in &keys {
+            black_box(plan.variant(black_box(&user), black_box(key)));
+        }
+    });
+    let local = best(|| {
+        for key in &keys {
+            black_box(client.variant(black_box(&user), black_box(key)));
+        }
+    });
+    row("engine, seven flags by key", engine, "");
+    let ratio = local / engine;
+    row(
+        "LocalClient::variant, seven flags",
+        local,
+        &format!("{ratio:.2} x the engine"),
+    );
 }
 
 fn tracking(client: &LocalClient, user: &User) {

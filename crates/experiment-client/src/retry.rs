@@ -33,6 +33,13 @@ pub struct RetryPolicy {
     pub total_timeout: Duration,
 }
 
+/// `interval` up to a tenth shorter or longer, so that clients that started together do not ask
+/// together.
+pub(crate) fn jittered(interval: Duration) -> Duration {
+    let seconds = interval.as_secs_f64() * (0.9 + fastrand::f64() / 5.0);
+    Duration::try_from_secs_f64(seconds).unwrap_or(interval)
+}
+
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self {

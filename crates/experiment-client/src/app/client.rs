@@ -74,6 +74,7 @@ use crate::{
 /// | the disk is full or read-only | everything works until the process ends; the next run starts with what was kept before; [`storage_findings`](Self::storage_findings) tells |
 /// | nobody knows a variant | [`ResolvedVariant::source`] is `None` and the variant is empty |
 /// | the tracking provider refuses an exposure | it is told again when the variant is asked for again |
+/// | the process is forked | variants answer in the child as in the parent; it polls flags after a [`start`](Self::start) of its own |
 /// | the process ends | the stored variants, the flags and the tracking option are there in the next run, if the [`Storage`](super::Storage) is a file; what was told to the provider is not, so each flag's exposure is told once more |
 #[derive(Clone)]
 pub struct AppClient(Arc<Parts>);

@@ -2,14 +2,19 @@
 
 use std::{
     future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use tokio::{runtime::Handle, sync::oneshot, task::JoinHandle, time::sleep};
 
 use super::{inner::Inner, state::Ticket};
-use crate::{error::Error, remote::FetchOptions, retry::RetryPolicy};
+use crate::{
+    error::Error,
+    process::PerProcess,
+    remote::FetchOptions,
+    retry::{RetryPolicy, jittered},
+};
 
 /// The first wait after flags could not be loaded; it doubles up to the interval of polling.
 const FIRST_RELOAD: Duration = Duration::from_secs(5);
@@ -17,9 +22,15 @@ const FIRST_RELOAD: Duration = Duration::from_secs(5);
 /// The longest time a service can ask to be left alone for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
-/// The tasks that run. They end when this is dropped.
-#[derive(Debug, Default)]
-pub(crate) struct Tasks(Mutex<Running>);
+/// The tasks that run. They end when this is dropped. The child of a fork begins without any.
+#[derive(Debug)]
+pub(crate) struct Tasks(PerProcess<Mutex<Running>>);
+
+impl Default for Tasks {
+    fn default() -> Self {
+        Self(PerProcess::new(Mutex::default()))
+    }
+}
 
 #[derive(Debug, Default)]
 struct Running {
@@ -35,17 +46,18 @@ impl Tasks {
         inner: &Arc<Inner>,
         interval: Duration,
     ) -> Option<oneshot::Receiver<Result<(), Error>>> {
-        let mut running = self.lock();
-        if running
-            .poll
-            .as_ref()
-            .is_some_and(|task| !task.is_finished())
-        {
-            return None;
-        }
-        let (first, told) = oneshot::channel();
-        running.poll = spawn(poll(inner.clone(), interval, first));
-        Some(told)
+        self.with(|running| {
+            if running
+                .poll
+                .as_ref()
+                .is_some_and(|task| !task.is_finished())
+            {
+                return None;
+            }
+            let (first, told) = oneshot::channel();
+            running.poll = spawn(poll(inner.clone(), interval, first));
+            Some(told)
+        })
     }
 
     /// Repeats a fetch that failed with `error`, unless something newer has begun.
@@ -56,28 +68,31 @@ impl Tasks {
         options: FetchOptions,
         error: &Error,
     ) {
-        let mut running = self.lock();
-        // Asked while locked: whatever begins later comes to `stop_retry` after this.
-        if inner.state.is_latest(&ticket) {
-            abort(&mut running.retry);
-            let policy = inner.retry_of(&options);
-            let wait = wait_before(&policy, 1, error);
-            running.retry = spawn(retry(inner.clone(), ticket, options, policy, wait));
-        }
+        self.with(|running| {
+            // Asked while locked: whatever begins later comes to `stop_retry` after this.
+            if inner.state.is_latest(&ticket) {
+                abort(&mut running.retry);
+                let policy = inner.retry_of(&options);
+                let wait = wait_before(&policy, 1, error);
+                running.retry = spawn(retry(inner.clone(), ticket, options, policy, wait));
+            }
+        });
     }
 
     pub(crate) fn stop_retry(&self) {
-        abort(&mut self.lock().retry);
+        self.with(|running| abort(&mut running.retry));
     }
 
     pub(crate) fn stop(&self) {
-        let mut running = self.lock();
-        abort(&mut running.poll);
-        abort(&mut running.retry);
+        self.with(|running| {
+            abort(&mut running.poll);
+            abort(&mut running.retry);
+        });
     }
 
-    fn lock(&self) -> MutexGuard<'_, Running> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn with<R>(&self, work: impl FnOnce(&mut Running) -> R) -> R {
+        let running = self.0.get(|_parents| Mutex::default());
+        work(&mut running.value.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -105,7 +120,7 @@ async fn poll(inner: Arc<Inner>, interval: Duration, first: oneshot::Sender<Resu
         let wait = match &loaded {
             Ok(()) => {
                 failures = 0;
-                around(interval)
+                jittered(interval)
             }
             Err(error) => {
                 let wait = reload_wait(failures, interval, error);
@@ -160,12 +175,6 @@ fn asked_for(error: &Error) -> Option<Duration> {
     }
 }
 
-/// A tenth less to a tenth more, so that apps that started together do not poll together.
-fn around(interval: Duration) -> Duration {
-    let seconds = interval.as_secs_f64() * (0.9 + fastrand::f64() / 5.0);
-    Duration::try_from_secs_f64(seconds).unwrap_or(interval)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,7 +197,7 @@ mod tests {
             let wait = reload_wait(0, interval, &busy);
             assert!((Duration::from_secs(least)..=Duration::from_secs(3600)).contains(&wait));
         }
-        let wait = around(interval);
+        let wait = jittered(interval);
         assert!((Duration::from_secs(270)..=Duration::from_secs(330)).contains(&wait));
     }
 }

@@ -19,19 +19,11 @@ use crate::{
         shared::{Running, Shared},
     },
     metrics::Measurement,
+    retry::jittered,
 };
-
-/// How far an interval is stretched or shortened at random.
-const JITTER: f64 = 0.1;
 
 /// How soon flags that were held back are asked for again.
 const HELD_AGAIN: Duration = Duration::from_secs(1);
-
-/// `interval` ± 10 %.
-pub(crate) fn jittered(interval: Duration) -> Duration {
-    let factor = 1.0 + JITTER * (2.0 * fastrand::f64() - 1.0);
-    Duration::try_from_secs_f64(interval.as_secs_f64() * factor).unwrap_or(interval)
-}
 
 /// How soon cohorts that could not be loaded are asked for again.
 const COHORTS_AGAIN: Duration = Duration::from_secs(10);
