@@ -7,6 +7,9 @@ use crate::{
     transport::{TransportError, TransportErrorKind},
 };
 
+/// The longest time for which a service is left alone because it asks for it.
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
 /// What can go wrong. Keys, ids and properties of users are in none of it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -198,6 +201,15 @@ impl Error {
             },
             Self::Dropped { cause } => Self::Dropped { cause: *cause },
             Self::Closed => Self::Closed,
+        }
+    }
+
+    /// How long the service asked to be left alone; at most an hour, so that no answer stops a loop
+    /// for ever.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => retry_after.map(|time| time.min(MAX_RETRY_AFTER)),
+            _ => None,
         }
     }
 

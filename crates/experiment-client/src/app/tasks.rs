@@ -19,9 +19,6 @@ use crate::{
 /// The first wait after flags could not be loaded; it doubles up to the interval of polling.
 const FIRST_RELOAD: Duration = Duration::from_secs(5);
 
-/// The longest time a service can ask to be left alone for.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
-
 /// The tasks that run. They end when this is dropped. The child of a fork begins without any.
 #[derive(Debug)]
 pub(crate) struct Tasks(PerProcess<Mutex<Running>>);
@@ -154,7 +151,7 @@ async fn retry(
 }
 
 fn wait_before(policy: &RetryPolicy, number: u32, error: &Error) -> Duration {
-    policy.wait(number, asked_for(error))
+    policy.wait(number, error.retry_after())
 }
 
 /// The wait after `failures` and one more failure.
@@ -164,15 +161,7 @@ fn reload_wait(failures: u32, interval: Duration, error: &Error) -> Duration {
         .min(interval);
     bound
         .mul_f64(0.5 + fastrand::f64() / 2.0)
-        .max(asked_for(error).unwrap_or_default())
-}
-
-/// How long the service asked to be left alone.
-fn asked_for(error: &Error) -> Option<Duration> {
-    match error {
-        Error::Status { retry_after, .. } => retry_after.map(|time| time.min(MAX_RETRY_AFTER)),
-        _ => None,
-    }
+        .max(error.retry_after().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -83,10 +83,7 @@ impl Shared {
             Ok(Applied::Changed | Applied::Unchanged) => return jittered(interval),
             Err(error) => error,
         };
-        let asked = match &error {
-            Error::Status { retry_after, .. } => retry_after.unwrap_or(Duration::ZERO),
-            _ => Duration::ZERO,
-        };
+        let asked = error.retry_after().unwrap_or_default();
         let is_first = running.status().confirmed.is_none();
         let failures = running.status().failures;
         let wait = if is_first && error.is_retryable() {

@@ -69,10 +69,7 @@ impl Shared {
                         ..
                     }) => around(LIFETIME, LIFETIME_JITTER),
                     Err(error) => {
-                        let asked = match &error {
-                            Error::Status { retry_after, .. } => retry_after.unwrap_or_default(),
-                            _ => Duration::ZERO,
-                        };
+                        let asked = error.retry_after().unwrap_or_default();
                         self.failed(running, FlagSource::Stream, error);
                         around(RETRY, RETRY_JITTER).max(asked)
                     }
