@@ -30,6 +30,8 @@ pub(super) struct Queue {
     pub(super) account: Account,
     first: VecDeque<Entry>,
     last: VecDeque<Entry>,
+    /// How many of both are not in the spool.
+    unspooled: usize,
     /// Of both and of what is under way.
     memory: Size,
     bound: Size,
@@ -120,6 +122,7 @@ impl Queue {
             account: Account::default(),
             first: VecDeque::new(),
             last: VecDeque::new(),
+            unspooled: 0,
             memory: Size::default(),
             bound: Size {
                 events: options.queue_events,
@@ -148,6 +151,21 @@ impl Queue {
     pub(super) fn refuse(&mut self, cause: DropCause) {
         self.account.recorded = self.account.recorded.saturating_add(1);
         self.account.dropped.add(cause, 1);
+    }
+
+    /// Whether no event can be taken, whatever its size, and why.
+    pub(super) fn refuses_all(&self) -> Option<DropCause> {
+        if self.stage != Stage::Open {
+            return Some(DropCause::Closed);
+        }
+        let spool = self.spool.as_ref();
+        if self.has_room(0, self.bound) || spool.is_some_and(|spool| spool.has_room(0)) {
+            return None;
+        }
+        Some(match (spool, self.spool_retry) {
+            (Some(_), None) => DropCause::SpoolFull,
+            _ => DropCause::QueueFull,
+        })
     }
 
     /// Takes an event, which is sealed if there is a spool; whether the worker must be told.
@@ -193,20 +211,31 @@ impl Queue {
         Ok(self.fresh == 1 || self.fresh == self.threshold)
     }
 
-    /// Writes an event to the spool, if there is one and all events before it are in it.
+    /// Writes an event to the spool, if there is one and all events before it are in it: its order
+    /// is that in which they are read back.
     fn write(&mut self, event: &Written) -> Option<Result<Place, Refusal>> {
-        let spool = self.spool.as_mut()?;
-        if !self.last.is_empty() {
-            return Some(Err(match self.spool_retry {
-                Some(_) => Refusal::Failed,
-                None => Refusal::Full,
-            }));
+        let spool = self.spool.as_ref()?;
+        if self.must_spill() {
+            if spool.has_room(event.record().len()) {
+                self.spill();
+            }
+            if self.must_spill() {
+                return Some(Err(match self.spool_retry {
+                    Some(_) => Refusal::Failed,
+                    None => Refusal::Full,
+                }));
+            }
         }
-        let result = spool.append(event.record());
+        let result = self.spool.as_mut()?.append(event.record());
         if result == Err(Refusal::Failed) && self.spool_retry.is_none() {
             self.spool_failed();
         }
         Some(result)
+    }
+
+    /// Whether there are events that belong into the spool in front of the next one.
+    fn must_spill(&self) -> bool {
+        !self.last.is_empty() || (self.unspooled > 0 && self.unread() == 0)
     }
 
     /// How many records have been written to the spool, if it is written.
@@ -234,11 +263,22 @@ impl Queue {
 
     fn push(&mut self, entry: Entry, behind_the_spool: bool) {
         self.memory.add(&entry);
+        self.note_in(&entry);
         if behind_the_spool {
             self.last.push_back(entry);
         } else {
             self.first.push_back(entry);
         }
+    }
+
+    fn note_in(&mut self, entry: &Entry) {
+        self.unspooled = self.unspooled.saturating_add(entry.place.is_none().into());
+    }
+
+    fn take_first(&mut self) -> Option<Entry> {
+        let entry = self.first.pop_front()?;
+        self.unspooled = self.unspooled.saturating_sub(entry.place.is_none().into());
+        Some(entry)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -295,7 +335,7 @@ impl Queue {
         let mut expired = Vec::new();
         let mut passed = Vec::new();
         while size.events < self.batch.events {
-            let Some(entry) = self.first.pop_front() else {
+            let Some(entry) = self.take_first() else {
                 break;
             };
             if oldest.is_some_and(|oldest| entry.time < oldest) {
@@ -309,7 +349,7 @@ impl Queue {
                     .saturating_add(entry.json.len())
                     .saturating_add(1);
                 if bytes > self.batch.bytes && !batch.is_empty() {
-                    self.first.push_front(entry);
+                    self.put_back(vec![entry]);
                     break;
                 }
                 size.add(&entry);
@@ -345,6 +385,7 @@ impl Queue {
     /// Puts events back in front, in the order they have.
     pub(super) fn put_back(&mut self, entries: Vec<Entry>) {
         for entry in entries.into_iter().rev() {
+            self.note_in(&entry);
             self.first.push_front(entry);
         }
     }
@@ -378,6 +419,10 @@ impl Queue {
     /// Begins to read the spool from its start again.
     fn unpark(&mut self) {
         self.park();
+        // What is left is in memory only: it was recorded when the spool took nothing more.
+        while let Some(entry) = self.first.pop_back() {
+            self.last.push_front(entry);
+        }
         self.parked = 0;
         self.parked_until = None;
         if let Some(spool) = &mut self.spool {
@@ -513,6 +558,7 @@ impl Queue {
                 spilled = spilled.saturating_add(1);
             }
         }
+        self.unspooled = self.unspooled.saturating_sub(spilled);
         self.account.queued = self.account.queued.saturating_sub(spilled as u64);
         self.account.spooled = self.account.spooled.saturating_add(spilled as u64);
         if result == Err(Refusal::Failed) {
@@ -587,6 +633,7 @@ impl Queue {
         self.stage = Stage::Finished;
         self.first.clear();
         self.last.clear();
+        self.unspooled = 0;
         self.memory = Size::default();
         self.spool
             .take()

@@ -255,15 +255,20 @@ impl Spool {
         FILE_BYTES.min(self.options.max_bytes / 16)
     }
 
+    /// Whether a record of this size can be written, as far as is known.
+    pub(super) fn has_room(&self, record: usize) -> bool {
+        self.is_open() && self.bytes.saturating_add(record as u64) <= self.options.max_bytes
+    }
+
     /// Writes a sealed record.
     pub(super) fn append(&mut self, record: &[u8]) -> Result<Place, Refusal> {
-        if self.writer.is_none() {
+        if !self.is_open() {
             return Err(Refusal::Failed);
         }
-        let size = record.len() as u64;
-        if self.bytes.saturating_add(size) > self.options.max_bytes {
+        if !self.has_room(record.len()) {
             return Err(Refusal::Full);
         }
+        let size = record.len() as u64;
         let current = self.segments.back().map_or(0, |last| u64::from(last.bytes));
         if current > 0
             && current.saturating_add(size) > self.file_bytes()
@@ -539,4 +544,81 @@ pub(super) fn memory_limit(options: &SpoolOptions, largest_event: usize) -> usiz
     marks
         .saturating_mul(3)
         .saturating_add(file.saturating_mul(2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sealed(payload: &[u8]) -> Vec<u8> {
+        let mut record = vec![0; HEADER];
+        record.extend_from_slice(payload);
+        seal(&mut record);
+        record
+    }
+
+    #[test]
+    fn a_full_disk_is_a_failure_and_not_the_end() {
+        // Writing to it fails as on a full disk.
+        let Ok(full) = File::options().append(true).open("/dev/full") else {
+            return;
+        };
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut spool = Spool::new(SpoolOptions::new(directory.path()), 1);
+        spool.open(&mut Found::default()).expect("a spool");
+        let first = spool.append(&sealed(b"{}")).expect("room on the disk");
+        spool.writer = Some(Arc::new(full));
+        assert_eq!(spool.append(&sealed(b"{}")), Err(Refusal::Failed));
+        assert_eq!(spool.append(&sealed(b"{}")), Err(Refusal::Failed));
+        spool.open(&mut Found::default()).expect("a new file");
+        let second = spool.append(&sealed(b"{}")).expect("room on the disk");
+        assert_ne!(first.segment, second.segment);
+        drop(spool);
+
+        let mut next = Spool::new(SpoolOptions::new(directory.path()), 2);
+        let mut found = Found::default();
+        next.open(&mut found).expect("a spool");
+        assert_eq!((found.events, found.damaged), (2, 0));
+    }
+
+    #[test]
+    fn half_a_record_in_the_middle_costs_nothing_else() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let lane = directory.path().join("1-1-1-0.00000001.spool");
+        let record = sealed(br#"{"event_type":"a record of more than one unit"}"#);
+        let mut bytes = record.clone();
+        bytes.extend_from_slice(&record[..40]);
+        bytes.resize(bytes.len().next_multiple_of(UNIT), 0);
+        bytes.extend_from_slice(&record);
+        std::fs::write(lane, bytes).expect("a file");
+        let mut spool = Spool::new(SpoolOptions::new(directory.path()), 1);
+        let mut found = Found::default();
+        spool.open(&mut found).expect("a spool");
+        assert_eq!((found.events, found.damaged), (2, 1));
+        let part = spool.next_part().expect("records");
+        let loaded = part
+            .read((9, 999), &IdHasher::default())
+            .expect("a file that can be read");
+        assert_eq!((loaded.entries.len(), loaded.missing), (2, 0));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_read_later() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut spool = Spool::new(SpoolOptions::new(directory.path()), 1);
+        spool.open(&mut Found::default()).expect("a spool");
+        for _ in 0..5 {
+            let place = spool.append(&sealed(b"{}")).expect("room on the disk");
+            spool.leave_unread(place);
+        }
+        let mut sizes = Vec::new();
+        while let Some(part) = spool.next_part() {
+            let loaded = part
+                .read((2, 100), &IdHasher::default())
+                .expect("a file that can be read");
+            sizes.push(loaded.entries.len());
+            spool.note_loaded(&loaded);
+        }
+        assert_eq!(sizes, [2, 2, 1]);
+    }
 }
