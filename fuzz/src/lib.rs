@@ -3,6 +3,7 @@
 //! `scripts/fuzz` runs them under libFuzzer. `cargo test --manifest-path fuzz/Cargo.toml --test
 //! replay` runs them on the committed corpora and on everything that ever failed, on any toolchain.
 
+use experiment_client::fuzzing::{read_spool, write_spool};
 use experiment_evaluation::{Options, Plan, RegexMatching, evaluate_partially, lint};
 use experiment_model::{
     Condition, Flag, FlagSet, Operator, Segment, Selector, Text, User, Value, Variant, Variants,
@@ -13,11 +14,12 @@ use experiment_model::{
 pub type Target = fn(&[u8]);
 
 /// The targets by name.
-pub const TARGETS: [(&str, Target); 4] = [
+pub const TARGETS: [(&str, Target); 5] = [
     ("compile", compile),
     ("evaluate", evaluate),
     ("version", version),
     ("pattern", pattern),
+    ("spool", spool),
 ];
 
 /// The operators that compare: less, less or equal, greater, greater or equal.
@@ -133,6 +135,24 @@ pub fn pattern(data: &[u8]) {
     if backtracks.iter().all(|it| !pattern.contains(it)) {
         assert!(search || !full, "{pattern:?} on {text:?}");
     }
+}
+
+/// A spool file and, in front of it, behind a byte with their number, entries of its acks: whatever
+/// is in them, what is read can be written and is then read again, and what is settled is not.
+pub fn spool(data: &[u8]) {
+    let Some((&entries, data)) = data.split_first() else {
+        return;
+    };
+    let (acks, records) = data.split_at(data.len().min(usize::from(entries) * 12));
+    let payloads = read_spool(records, acks);
+    let all = read_spool(records, &[]);
+    assert!(payloads.len() <= all.len());
+    let (written, none) = write_spool(&payloads, |_| false);
+    assert!(none.is_empty());
+    assert_eq!(read_spool(&written, &none), payloads);
+    let (written, settled) = write_spool(&all, |number| number % 3 != 0);
+    let rest: Vec<_> = all.into_iter().step_by(3).collect();
+    assert_eq!(read_spool(&written, &settled), rest);
 }
 
 /// What stands in front of the first line end and behind it.

@@ -37,6 +37,8 @@ use self::{
     spool::Spool,
     upload::Step,
 };
+#[cfg(feature = "test-kit")]
+pub(crate) use self::spool::{unsettled, written};
 use crate::{
     error::Error,
     exchange::{Exchange, deadline},

@@ -546,6 +546,36 @@ pub(super) fn memory_limit(options: &SpoolOptions, largest_event: usize) -> usiz
         .saturating_add(file.saturating_mul(2))
 }
 
+/// The payloads in a file of records that the file of acks beside it does not settle.
+#[cfg(feature = "test-kit")]
+pub(crate) fn unsettled(records: &[u8], acks: &[u8]) -> Vec<Vec<u8>> {
+    let settled = Settled::read(acks, records.len());
+    Frames::new(records)
+        .filter(|frame| !settled.contains(frame.offset))
+        .map(|frame| frame.payload.to_vec())
+        .collect()
+}
+
+/// A file with a record of each payload, and what settles those that `settle` says.
+#[cfg(feature = "test-kit")]
+pub(crate) fn written(payloads: &[Vec<u8>], settle: impl Fn(usize) -> bool) -> (Vec<u8>, Vec<u8>) {
+    let (mut records, mut ranges) = (Vec::new(), Vec::new());
+    for (number, payload) in payloads.iter().enumerate() {
+        let start = records.len();
+        let mut record = vec![0; HEADER];
+        record.extend_from_slice(payload);
+        seal(&mut record);
+        records.extend_from_slice(&record);
+        if settle(number) {
+            let at = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
+            ranges.push((at(start), at(records.len())));
+        }
+    }
+    let mut journal = Vec::new();
+    acks::write(&mut ranges, &mut journal);
+    (records, journal)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
