@@ -37,10 +37,7 @@ pub mod fuzzing {
     }
 
     /// A spool file with a record of each payload, and what settles those that `settle` says.
-    pub fn write_spool(
-        payloads: &[Vec<u8>],
-        settle: impl Fn(usize) -> bool,
-    ) -> (Vec<u8>, Vec<u8>) {
+    pub fn write_spool(payloads: &[Vec<u8>], settle: impl Fn(usize) -> bool) -> (Vec<u8>, Vec<u8>) {
         crate::delivery::written(payloads, settle)
     }
 }

@@ -27,6 +27,8 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
+#[cfg(feature = "test-kit")]
+pub(crate) use self::spool::{unsettled, written};
 pub use self::{
     account::{Account, DropCause, Dropped},
     options::{DeliveryOptions, Fsync, Ingestion, SpoolOptions},
@@ -37,8 +39,6 @@ use self::{
     spool::Spool,
     upload::Step,
 };
-#[cfg(feature = "test-kit")]
-pub(crate) use self::spool::{unsettled, written};
 use crate::{
     error::Error,
     exchange::{Exchange, deadline},

@@ -32,14 +32,20 @@ pub(super) struct Queue {
     last: VecDeque<Entry>,
     /// How many of both are not in the spool.
     unspooled: usize,
-    /// Of both and of what is under way.
+    /// What is in memory, under way included.
     memory: Size,
-    bound: Size,
+    /// What of it is in memory only.
+    memory_only: Size,
+    /// The bound of what is in memory only, and that of the rest: half each with a spool, so that
+    /// neither keeps the other out.
+    share: Size,
     /// The JSON of all that waits, wherever it is.
     pending_bytes: u64,
     pub(super) spool: Option<Spool>,
     /// When the spool is tried again; `None` while it works.
     spool_retry: Option<Instant>,
+    /// When it is read again; `None` while it can be read. A disk that is full can be.
+    read_retry: Option<Instant>,
     spool_alarm: bool,
     /// Spooled events that were put out of memory because their users are paused. They are read
     /// again when the first pause is over.
@@ -124,13 +130,22 @@ impl Queue {
             last: VecDeque::new(),
             unspooled: 0,
             memory: Size::default(),
-            bound: Size {
-                events: options.queue_events,
-                bytes: options.queue_bytes,
+            memory_only: Size::default(),
+            share: if spool.is_some() {
+                Size {
+                    events: (options.queue_events / 2).max(1),
+                    bytes: options.queue_bytes / 2,
+                }
+            } else {
+                Size {
+                    events: options.queue_events,
+                    bytes: options.queue_bytes,
+                }
             },
             pending_bytes: 0,
             spool,
             spool_retry: None,
+            read_retry: None,
             spool_alarm: false,
             parked: 0,
             parked_until: None,
@@ -159,7 +174,7 @@ impl Queue {
             return Some(DropCause::Closed);
         }
         let spool = self.spool.as_ref();
-        if self.has_room(0, self.bound) || spool.is_some_and(|spool| spool.has_room(0)) {
+        if self.has_room(0) || spool.is_some_and(|spool| spool.has_room(0)) {
             return None;
         }
         Some(match (spool, self.spool_retry) {
@@ -180,20 +195,14 @@ impl Queue {
         match spooled {
             Some(Ok(place)) => {
                 self.account.spooled = self.account.spooled.saturating_add(1);
-                if unread == 0 && self.has_room(size, self.bound) {
+                if unread == 0 && self.has_room_for_spooled(size) {
                     self.push(event.to_entry(Some(place)), false);
                 } else if let Some(spool) = &mut self.spool {
                     spool.leave_unread(place);
                 }
             }
             refused => {
-                // Half of the room is for what is read back, or nothing would be any more.
-                let bound = if unread == 0 {
-                    self.bound
-                } else {
-                    self.bound.half()
-                };
-                if !self.has_room(size, bound) {
+                if !self.has_room(size) {
                     let cause = match refused {
                         Some(Err(Refusal::Full)) => DropCause::SpoolFull,
                         _ => DropCause::QueueFull,
@@ -257,12 +266,26 @@ impl Queue {
         self.spool.as_ref().map_or(0, Spool::unread)
     }
 
-    fn has_room(&self, bytes: usize, bound: Size) -> bool {
-        self.memory.events < bound.events && self.memory.bytes.saturating_add(bytes) <= bound.bytes
+    /// Whether there is room for an event that is not in the spool.
+    fn has_room(&self, bytes: usize) -> bool {
+        let room = self.share.minus(self.memory_only);
+        room.events > 0 && room.bytes >= bytes
+    }
+
+    fn has_room_for_spooled(&self, bytes: usize) -> bool {
+        let room = self.room_for_spooled();
+        room.events > 0 && room.bytes >= bytes
+    }
+
+    fn room_for_spooled(&self) -> Size {
+        self.share.minus(self.memory.minus(self.memory_only))
     }
 
     fn push(&mut self, entry: Entry, behind_the_spool: bool) {
         self.memory.add(&entry);
+        if entry.place.is_none() {
+            self.memory_only.add(&entry);
+        }
         self.note_in(&entry);
         if behind_the_spool {
             self.last.push_back(entry);
@@ -378,7 +401,7 @@ impl Queue {
     }
 
     fn next_time(&self) -> Option<Instant> {
-        let retry = self.spool_retry.filter(|_| self.unread() > 0);
+        let retry = self.read_retry.filter(|_| self.unread() > 0);
         [self.pauses.next(), retry].into_iter().flatten().min()
     }
 
@@ -431,15 +454,13 @@ impl Queue {
     }
 
     /// What is to be read back from the spool now, and how much room there is for it.
-    pub(super) fn next_part(&mut self, now: Instant) -> Option<(Part, (usize, usize))> {
-        if self.first.len() >= self.batch.events || self.spool_retry.is_some_and(|at| at > now) {
+    pub(super) fn next_part(&mut self, now: Instant) -> Option<(Part, Size)> {
+        if self.first.len() >= self.batch.events || self.read_retry.is_some_and(|at| at > now) {
             return None;
         }
-        let room = (
-            self.bound.events.saturating_sub(self.memory.events),
-            self.bound.bytes.saturating_sub(self.memory.bytes),
-        );
-        if (room.0 == 0 || room.1 == 0) && !self.first.is_empty() {
+        self.read_retry = None;
+        let room = self.room_for_spooled();
+        if (room.events == 0 || room.bytes == 0) && !self.first.is_empty() {
             return None;
         }
         Some((self.spool.as_mut()?.next_part()?, room))
@@ -469,7 +490,8 @@ impl Queue {
 
     /// Notes that reading back failed for a reason that may pass.
     pub(super) fn note_unreadable(&mut self) {
-        self.spool_failed();
+        self.read_retry = Some(crate::exchange::deadline(SPOOL_PAUSE));
+        self.spool_alarm = true;
     }
 
     /// When the spool is tried again, if it failed.
@@ -533,7 +555,10 @@ impl Queue {
             let unspooled = self.first.iter_mut().filter(|entry| entry.place.is_none());
             for entry in unspooled.take(SPILLED_AT_ONCE) {
                 match append(spool, &entry.json) {
-                    Ok(place) => entry.place = Some(place),
+                    Ok(place) => {
+                        entry.place = Some(place);
+                        self.memory_only.subtract(entry);
+                    }
                     Err(refusal) => {
                         result = Err(refusal);
                         break;
@@ -555,6 +580,7 @@ impl Queue {
                     }
                 }
                 self.memory.subtract(&entry);
+                self.memory_only.subtract(&entry);
                 spilled = spilled.saturating_add(1);
             }
         }
@@ -576,6 +602,8 @@ impl Queue {
             self.pending_bytes = self.pending_bytes.saturating_sub(entry.json.len() as u64);
             if let Some(place) = entry.place {
                 places.push((place, entry.json.len()));
+            } else {
+                self.memory_only.subtract(entry);
             }
         }
         let spooled = places.len() as u64;
@@ -617,7 +645,7 @@ impl Queue {
 
     /// Whether there is room to remember another paused user. If there is not, all wait.
     pub(super) fn has_room_for_pause(&self) -> bool {
-        self.pauses.len() < self.bound.events
+        self.pauses.len() < self.share.events
     }
 
     /// Takes nothing any more.
@@ -635,6 +663,7 @@ impl Queue {
         self.last.clear();
         self.unspooled = 0;
         self.memory = Size::default();
+        self.memory_only = Size::default();
         self.spool
             .take()
             .map_or_else(Vec::new, |mut spool| spool.close())
@@ -652,10 +681,10 @@ impl Size {
         self.bytes = self.bytes.saturating_sub(entry.json.len());
     }
 
-    fn half(self) -> Self {
+    fn minus(self, other: Self) -> Self {
         Self {
-            events: self.events / 2,
-            bytes: self.bytes / 2,
+            events: self.events.saturating_sub(other.events),
+            bytes: self.bytes.saturating_sub(other.bytes),
         }
     }
 }

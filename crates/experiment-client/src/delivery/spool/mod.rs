@@ -20,6 +20,7 @@ use self::{
 use super::{
     event::{Entry, IdHasher},
     options::{Fsync, SpoolOptions},
+    queue::Size,
 };
 
 /// A file is closed when it has reached this size, or a sixteenth of the bound of all. It is read
@@ -469,7 +470,7 @@ impl Spool {
 
 impl Part {
     /// Reads as many events as `room` has for their number and the size of their JSON.
-    pub(super) fn read(self, room: (usize, usize), hasher: &IdHasher) -> io::Result<Loaded> {
+    pub(super) fn read(self, room: Size, hasher: &IdHasher) -> io::Result<Loaded> {
         let mut bytes = Vec::new();
         match File::open(&self.files.records) {
             Ok(mut file) => {
@@ -487,7 +488,7 @@ impl Part {
             next: self.to,
             missing: 0,
         };
-        let (mut room_events, mut room_bytes) = room;
+        let mut room = room;
         for frame in Frames::new(&bytes) {
             let offset = u32::try_from(frame.offset).unwrap_or(u32::MAX);
             let offset = offset.saturating_add(self.from);
@@ -506,12 +507,12 @@ impl Part {
             };
             let size = frame.payload.len();
             // At least one, so that it goes on whatever the room.
-            if !loaded.entries.is_empty() && (room_events == 0 || room_bytes < size) {
+            if !loaded.entries.is_empty() && (room.events == 0 || room.bytes < size) {
                 loaded.next = offset;
                 return Ok(loaded);
             }
-            room_events = room_events.saturating_sub(1);
-            room_bytes = room_bytes.saturating_sub(size);
+            room.events = room.events.saturating_sub(1);
+            room.bytes = room.bytes.saturating_sub(size);
             loaded.entries.push(entry);
         }
         loaded.missing = self.unread.saturating_sub(loaded.entries.len() as u64);
@@ -580,6 +581,10 @@ pub(crate) fn written(payloads: &[Vec<u8>], settle: impl Fn(usize) -> bool) -> (
 mod tests {
     use super::*;
 
+    fn room(events: usize) -> Size {
+        Size { events, bytes: 999 }
+    }
+
     fn sealed(payload: &[u8]) -> Vec<u8> {
         let mut record = vec![0; HEADER];
         record.extend_from_slice(payload);
@@ -627,7 +632,7 @@ mod tests {
         assert_eq!((found.events, found.damaged), (2, 1));
         let part = spool.next_part().expect("records");
         let loaded = part
-            .read((9, 999), &IdHasher::default())
+            .read(room(9), &IdHasher::default())
             .expect("a file that can be read");
         assert_eq!((loaded.entries.len(), loaded.missing), (2, 0));
     }
@@ -644,7 +649,7 @@ mod tests {
         let mut sizes = Vec::new();
         while let Some(part) = spool.next_part() {
             let loaded = part
-                .read((2, 100), &IdHasher::default())
+                .read(room(2), &IdHasher::default())
                 .expect("a file that can be read");
             sizes.push(loaded.entries.len());
             spool.note_loaded(&loaded);
