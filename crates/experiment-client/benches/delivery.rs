@@ -26,7 +26,6 @@ use experiment_client::{
     TransportError, TransportErrorKind,
 };
 use experiment_events::Event;
-use experiment_model::Timestamp;
 
 /// Of the middle of so many rounds the time is shown.
 const ROUNDS: usize = 15;
@@ -143,7 +142,6 @@ fn main() {
         row(
             &format!("into memory, {threads} threads, each event"),
             nanos,
-            f64::NAN,
         );
     }
 

@@ -7,7 +7,6 @@ mod options;
 mod pauses;
 mod queue;
 mod request;
-mod settle;
 mod spool;
 mod upload;
 

@@ -20,7 +20,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::ingestion::{ACCEPTED, delivery, event_of, numbers, options};
+use crate::ingestion::{
+    ACCEPTED, delivery_while_none_starts, event_of, no_process_starts, numbers, options,
+};
 
 const SCHEDULES: u64 = 10_000;
 const STEPS: usize = 14;
@@ -353,7 +355,7 @@ impl World {
         self.check(&before);
         self.lost += before.queued;
         // The old one lets go of its files.
-        self.delivery = crate::ingestion::delivery(options(), &Script::new());
+        self.delivery = delivery_while_none_starts(options(), &Script::new());
         let (told, delivery, worker) = start(&self.options, &self.script);
         let account = delivery.account();
         if !self.disk_failed {
@@ -418,12 +420,14 @@ impl World {
 
 fn start(options: &DeliveryOptions, script: &Script) -> (Arc<Told>, Delivery, JoinHandle<()>) {
     let told = Arc::new(Told::default());
-    let delivery = delivery(options.clone().with_metrics(told.clone()), script);
+    let options = options.clone().with_metrics(told.clone());
+    let delivery = delivery_while_none_starts(options, script);
     let worker = tokio::spawn(delivery.worker());
     (told, delivery, worker)
 }
 
 fn run(seed: u64) {
+    let _quiet = no_process_starts();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)

@@ -21,7 +21,7 @@ use tokio::time::sleep;
 
 use crate::ingestion::{
     ACCEPTED, LONG, accepting, delivery, event, event_of, number_of, numbers, options, record,
-    sent, spooling, times_sent,
+    sent, spooling, start, times_sent,
 };
 
 fn directory() -> TempDir {
@@ -556,14 +556,14 @@ struct Running {
 
 impl Running {
     fn start(task: &str, directory: &Path) -> Self {
-        let mut child = Command::new(std::env::current_exe().expect("this program"))
-            .args(["--exact", "spool::child_process_of_the_tests_below"])
-            .args(["--nocapture", "--test-threads=1"])
-            .env(CHILD, format!("{task} {}", directory.display()))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("a child");
+        let mut child = start(
+            Command::new(std::env::current_exe().expect("this program"))
+                .args(["--exact", "spool::child_process_of_the_tests_below"])
+                .args(["--nocapture", "--test-threads=1"])
+                .env(CHILD, format!("{task} {}", directory.display()))
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null()),
+        );
         let output = BufReader::new(child.stdout.take().expect("its output"));
         Self {
             child,
@@ -589,10 +589,10 @@ impl Running {
     }
 
     fn signal(&self, signal: &str) {
-        let status = Command::new("kill")
-            .args([signal, &self.child.id().to_string()])
-            .status()
-            .expect("the command `kill`");
+        let mut kill = Command::new("kill");
+        let status = start(kill.args([signal, &self.child.id().to_string()]))
+            .wait()
+            .expect("the command `kill` ends");
         assert!(status.success());
     }
 

@@ -3,25 +3,25 @@
 mod acks;
 mod file;
 mod frame;
+mod part;
 
 use std::{
     collections::VecDeque,
     fs::File,
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, Write},
     sync::Arc,
 };
 
-pub(super) use self::frame::{HEADER, framed, seal};
 use self::{
     acks::Settled,
     file::{Files, Lane},
     frame::{Frames, UNIT},
 };
-use super::{
-    event::{Entry, IdHasher},
-    options::{Fsync, SpoolOptions},
-    queue::Size,
+pub(super) use self::{
+    frame::{HEADER, framed, seal},
+    part::{Loaded, Part},
 };
+use super::options::{Fsync, SpoolOptions};
 
 /// A file is closed when it has reached this size, or a sixteenth of the bound of all. It is read
 /// back as a whole, and removed when all of it is settled.
@@ -96,29 +96,6 @@ pub(super) enum Chore {
     Acks(Files, Vec<(u32, u32)>),
     Remove(Files),
     RemoveLane(Lane),
-}
-
-/// A part of a file that is to be read back.
-#[derive(Debug)]
-pub(super) struct Part {
-    segment: u32,
-    files: Files,
-    from: u32,
-    to: u32,
-    /// Records in it, by the books.
-    unread: u64,
-    settled: Settled,
-}
-
-/// What was read back of a [`Part`].
-#[derive(Debug)]
-pub(super) struct Loaded {
-    segment: u32,
-    pub(super) entries: Vec<Entry>,
-    /// From where to go on.
-    next: u32,
-    /// Records that the part should have had.
-    pub(super) missing: u64,
 }
 
 impl Spool {
@@ -468,58 +445,6 @@ impl Spool {
     }
 }
 
-impl Part {
-    /// Reads as many events as `room` has for their number and the size of their JSON.
-    pub(super) fn read(self, room: Size, hasher: &IdHasher) -> io::Result<Loaded> {
-        let mut bytes = Vec::new();
-        match File::open(&self.files.records) {
-            Ok(mut file) => {
-                file.seek(SeekFrom::Start(self.from.into()))?;
-                file.take(self.to.saturating_sub(self.from).into())
-                    .read_to_end(&mut bytes)?;
-            }
-            // Somebody has removed it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-        let mut loaded = Loaded {
-            segment: self.segment,
-            entries: Vec::new(),
-            next: self.to,
-            missing: 0,
-        };
-        let mut room = room;
-        for frame in Frames::new(&bytes) {
-            let offset = u32::try_from(frame.offset).unwrap_or(u32::MAX);
-            let offset = offset.saturating_add(self.from);
-            if self
-                .settled
-                .contains(usize::try_from(offset).unwrap_or(usize::MAX))
-            {
-                continue;
-            }
-            let place = Place {
-                segment: self.segment,
-                offset,
-            };
-            let Some(entry) = Entry::read(frame.payload, place, hasher) else {
-                continue;
-            };
-            let size = frame.payload.len();
-            // At least one, so that it goes on whatever the room.
-            if !loaded.entries.is_empty() && (room.events == 0 || room.bytes < size) {
-                loaded.next = offset;
-                return Ok(loaded);
-            }
-            room.events = room.events.saturating_sub(1);
-            room.bytes = room.bytes.saturating_sub(size);
-            loaded.entries.push(entry);
-        }
-        loaded.missing = self.unread.saturating_sub(loaded.entries.len() as u64);
-        Ok(loaded)
-    }
-}
-
 impl Chore {
     /// Does it. What fails costs nothing but events that are sent twice after a restart.
     pub(super) fn perform(self) -> io::Result<()> {
@@ -578,82 +503,4 @@ pub(crate) fn written(payloads: &[Vec<u8>], settle: impl Fn(usize) -> bool) -> (
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn room(events: usize) -> Size {
-        Size { events, bytes: 999 }
-    }
-
-    fn sealed(payload: &[u8]) -> Vec<u8> {
-        let mut record = vec![0; HEADER];
-        record.extend_from_slice(payload);
-        seal(&mut record);
-        record
-    }
-
-    #[test]
-    fn a_full_disk_is_a_failure_and_not_the_end() {
-        // Writing to it fails as on a full disk.
-        let Ok(full) = File::options().append(true).open("/dev/full") else {
-            return;
-        };
-        let directory = tempfile::tempdir().expect("a directory");
-        let mut spool = Spool::new(SpoolOptions::new(directory.path()), 1);
-        spool.open(&mut Found::default()).expect("a spool");
-        let first = spool.append(&sealed(b"{}")).expect("room on the disk");
-        spool.writer = Some(Arc::new(full));
-        assert_eq!(spool.append(&sealed(b"{}")), Err(Refusal::Failed));
-        assert_eq!(spool.append(&sealed(b"{}")), Err(Refusal::Failed));
-        spool.open(&mut Found::default()).expect("a new file");
-        let second = spool.append(&sealed(b"{}")).expect("room on the disk");
-        assert_ne!(first.segment, second.segment);
-        drop(spool);
-
-        let mut next = Spool::new(SpoolOptions::new(directory.path()), 2);
-        let mut found = Found::default();
-        next.open(&mut found).expect("a spool");
-        assert_eq!((found.events, found.damaged), (2, 0));
-    }
-
-    #[test]
-    fn half_a_record_in_the_middle_costs_nothing_else() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let lane = directory.path().join("1-1-1-0.00000001.spool");
-        let record = sealed(br#"{"event_type":"a record of more than one unit"}"#);
-        let mut bytes = record.clone();
-        bytes.extend_from_slice(&record[..40]);
-        bytes.resize(bytes.len().next_multiple_of(UNIT), 0);
-        bytes.extend_from_slice(&record);
-        std::fs::write(lane, bytes).expect("a file");
-        let mut spool = Spool::new(SpoolOptions::new(directory.path()), 1);
-        let mut found = Found::default();
-        spool.open(&mut found).expect("a spool");
-        assert_eq!((found.events, found.damaged), (2, 1));
-        let part = spool.next_part().expect("records");
-        let loaded = part
-            .read(room(9), &IdHasher::default())
-            .expect("a file that can be read");
-        assert_eq!((loaded.entries.len(), loaded.missing), (2, 0));
-    }
-
-    #[test]
-    fn what_does_not_fit_is_read_later() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let mut spool = Spool::new(SpoolOptions::new(directory.path()), 1);
-        spool.open(&mut Found::default()).expect("a spool");
-        for _ in 0..5 {
-            let place = spool.append(&sealed(b"{}")).expect("room on the disk");
-            spool.leave_unread(place);
-        }
-        let mut sizes = Vec::new();
-        while let Some(part) = spool.next_part() {
-            let loaded = part
-                .read(room(2), &IdHasher::default())
-                .expect("a file that can be read");
-            sizes.push(loaded.entries.len());
-            spool.note_loaded(&loaded);
-        }
-        assert_eq!(sizes, [2, 2, 1]);
-    }
-}
+mod tests;
