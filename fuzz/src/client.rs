@@ -1,6 +1,8 @@
 //! Targets that read what services send.
 
-use experiment_client::fuzzing::{CohortReader, EventReader, read_flags_body, read_variants_body};
+use experiment_client::fuzzing::{
+    CohortReader, EventReader, read_flags_body, read_spool, read_variants_body, write_spool,
+};
 use experiment_model::User;
 use serde_json::Value;
 
@@ -92,4 +94,22 @@ pub fn variants(data: &[u8]) {
     let again = read_variants_body(&json).expect("what is written can be read");
     assert_eq!(again.variants, fetched.variants);
     assert!(again.malformed.is_empty());
+}
+
+/// A spool file and, in front of it, behind a byte with their number, entries of its acks: whatever
+/// is in them, what is read can be written and is then read again, and what is settled is not.
+pub fn spool(data: &[u8]) {
+    let Some((&entries, data)) = data.split_first() else {
+        return;
+    };
+    let (acks, records) = data.split_at(data.len().min(usize::from(entries) * 12));
+    let payloads = read_spool(records, acks);
+    let all = read_spool(records, &[]);
+    assert!(payloads.len() <= all.len());
+    let (written, none) = write_spool(&payloads, |_| false);
+    assert!(none.is_empty());
+    assert_eq!(read_spool(&written, &none), payloads);
+    let (written, settled) = write_spool(&all, |number| number % 3 != 0);
+    let rest: Vec<_> = all.into_iter().step_by(3).collect();
+    assert_eq!(read_spool(&written, &settled), rest);
 }

@@ -11,13 +11,13 @@ use experiment_model::{
     read_flags,
 };
 
-pub use crate::client::{cohort, flags, sse, variants};
+pub use crate::client::{cohort, flags, spool, sse, variants};
 
 /// A fuzz target: it panics where a law is broken.
 pub type Target = fn(&[u8]);
 
 /// The targets by name.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("compile", compile),
     ("evaluate", evaluate),
     ("version", version),
@@ -26,6 +26,7 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("cohort", cohort),
     ("flags", flags),
     ("variants", variants),
+    ("spool", spool),
 ];
 
 /// The operators that compare: less, less or equal, greater, greater or equal.

@@ -95,3 +95,13 @@ impl CohortReader {
         Ok((body.id, body.group_type, body.last_modified, members))
     }
 }
+
+/// The payloads in a spool file that the file of acks beside it does not settle.
+pub fn read_spool(records: &[u8], acks: &[u8]) -> Vec<Vec<u8>> {
+    crate::delivery::unsettled(records, acks)
+}
+
+/// A spool file with a record of each payload, and what settles those that `settle` says.
+pub fn write_spool(payloads: &[Vec<u8>], settle: impl Fn(usize) -> bool) -> (Vec<u8>, Vec<u8>) {
+    crate::delivery::written(payloads, settle)
+}

@@ -158,6 +158,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table with a row for each")]
     fn every_measurement_has_its_number() {
         let second = Duration::from_secs(1);
         let two = 2.0_f64.to_bits();

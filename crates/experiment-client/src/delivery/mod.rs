@@ -7,7 +7,6 @@ mod options;
 mod pauses;
 mod queue;
 mod request;
-mod settle;
 mod spool;
 mod upload;
 
@@ -28,6 +27,8 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
+#[cfg(feature = "test-kit")]
+pub(crate) use self::spool::{unsettled, written};
 pub use self::{
     account::{Account, DropCause, Dropped},
     options::{DeliveryOptions, Fsync, Ingestion, SpoolOptions},
@@ -127,6 +128,8 @@ struct Inner {
     /// Tells the worker that something was recorded, or that it is over.
     wake: Notify,
     abandoned: AtomicBool,
+    /// Whether the last event found no room.
+    refused: AtomicBool,
     /// How many records of the spool have been forced to the disk.
     synced: Mutex<u64>,
     /// The process that made it.
@@ -176,6 +179,7 @@ impl Delivery {
             pump: tokio::sync::Mutex::new(()),
             wake: Notify::new(),
             abandoned: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
             synced: Mutex::new(0),
             process: std::process::id(),
         };
@@ -277,6 +281,12 @@ impl Inner {
     }
 
     fn record(&self, event: &Event) -> Result<(), DropCause> {
+        // While the service is away for long, events that find no room cost next to nothing.
+        if self.refused.load(Ordering::Relaxed)
+            && let Some(cause) = self.refused_at_once()
+        {
+            return Err(cause);
+        }
         let clock = &*self.options.clock;
         let Some(mut written) = Written::new(event, &self.hasher, &self.insert_ids, clock) else {
             return Err(self.refuse(DropCause::Invalid));
@@ -299,6 +309,7 @@ impl Inner {
         if alarm {
             self.tell_spool_failed();
         }
+        self.refused.store(result.is_err(), Ordering::Relaxed);
         match result {
             Ok(true) => self.wake.notify_one(),
             Ok(false) => {}
@@ -312,6 +323,15 @@ impl Inner {
             self.sync(records);
         }
         Ok(())
+    }
+
+    fn refused_at_once(&self) -> Option<DropCause> {
+        let mut queue = self.lock();
+        let cause = queue.refuses_all()?;
+        queue.refuse(cause);
+        drop(queue);
+        self.tell_dropped(cause, 1);
+        Some(cause)
     }
 
     fn refuse(&self, cause: DropCause) -> DropCause {

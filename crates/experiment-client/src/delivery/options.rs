@@ -68,7 +68,8 @@ impl Fsync {
     /// How often the worker forces the spool to the disk, if it does.
     pub(super) fn interval(self) -> Option<Duration> {
         match self {
-            Self::Every(interval) => Some(interval),
+            // Not all the time.
+            Self::Every(interval) => Some(interval.max(Duration::from_millis(10))),
             Self::Never | Self::EachEvent => None,
         }
     }
@@ -220,14 +221,17 @@ impl DeliveryOptions {
         self
     }
 
-    /// How many events are kept in memory, those under way included. Default: 16,384.
+    /// How many events are kept in memory, those under way included. With a spool, half of it is
+    /// for events that are in the spool, too, and half for those that the spool does not take.
+    /// Default: 16,384.
     #[must_use]
     pub fn with_queue_events(mut self, events: usize) -> Self {
         self.queue_events = events;
         self
     }
 
-    /// How large the events in memory may be together, as JSON, in bytes. Default: 16 MiB.
+    /// How large the events in memory may be together, as JSON, in bytes; halved as their number.
+    /// Default: 16 MiB.
     #[must_use]
     pub fn with_queue_bytes(mut self, bytes: usize) -> Self {
         self.queue_bytes = bytes;

@@ -10,9 +10,8 @@ use super::{
     answer::Verdict,
     event::Entry,
     options::DeliveryOptions,
-    queue::{Due, Pick, Stage},
+    queue::{Due, Failed, Pick, Settlement, Stage},
     request,
-    settle::{Failed, Settlement},
     spool::{self, Chore},
 };
 use crate::{exchange::Limits, metrics::Measurement};

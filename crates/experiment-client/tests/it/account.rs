@@ -20,10 +20,12 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::ingestion::{ACCEPTED, delivery, event_of, numbers, options};
+use crate::ingestion::{
+    ACCEPTED, delivery_while_none_starts, event_of, no_process_starts, numbers, options,
+};
 
 const SCHEDULES: u64 = 10_000;
-const STEPS: usize = 12;
+const STEPS: usize = 14;
 const USERS: usize = 4;
 
 /// What a schedule consists of.
@@ -353,7 +355,7 @@ impl World {
         self.check(&before);
         self.lost += before.queued;
         // The old one lets go of its files.
-        self.delivery = crate::ingestion::delivery(options(), &Script::new());
+        self.delivery = delivery_while_none_starts(options(), &Script::new());
         let (told, delivery, worker) = start(&self.options, &self.script);
         let account = delivery.account();
         if !self.disk_failed {
@@ -418,19 +420,21 @@ impl World {
 
 fn start(options: &DeliveryOptions, script: &Script) -> (Arc<Told>, Delivery, JoinHandle<()>) {
     let told = Arc::new(Told::default());
-    let delivery = delivery(options.clone().with_metrics(told.clone()), script);
+    let options = options.clone().with_metrics(told.clone());
+    let delivery = delivery_while_none_starts(options, script);
     let worker = tokio::spawn(delivery.worker());
     (told, delivery, worker)
 }
 
 fn run(seed: u64) {
+    let _quiet = no_process_starts();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        let with_spool = seed % 2 == 0;
+        let with_spool = seed.is_multiple_of(2);
         let place = with_spool.then(|| tempfile::tempdir().expect("a directory"));
         let directory = place.as_ref().map(|place| place.path().join("spool"));
         let mut world = World::new(seed, directory.as_deref());
@@ -452,14 +456,13 @@ fn no_schedule_of_faults_loses_an_event() {
     if let Ok(seed) = std::env::var("XPMT_TEST_SCHEDULE") {
         return run(seed.parse().expect("a number"));
     }
-    let threads = std::thread::available_parallelism().map_or(2, |threads| threads.get() as u64);
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     std::thread::scope(|scope| {
         for thread in 0..threads {
             scope.spawn(move || {
-                for seed in (thread..SCHEDULES).step_by(threads as usize) {
-                    if std::panic::catch_unwind(|| run(seed)).is_err() {
-                        panic!("run it again with XPMT_TEST_SCHEDULE={seed}");
-                    }
+                for seed in (0..SCHEDULES).skip(thread).step_by(threads) {
+                    let result = std::panic::catch_unwind(|| run(seed));
+                    assert!(result.is_ok(), "see XPMT_TEST_SCHEDULE={seed}");
                 }
             });
         }

@@ -6,8 +6,9 @@ use std::{
 };
 
 use experiment_client::{
-    Account, Clock, Delivery, DeliveryOptions, DropCause, Endpoints, Error, Ingestion, Measurement,
-    Metrics, Secret, SystemClock,
+    Account, Answering, Clock, Delivery, DeliveryOptions, DropCause, Endpoints, Error, Fsync,
+    Ingestion, Measurement, Metrics, Request, Secret, SpoolOptions, SystemClock, Transport,
+    TransportError, TransportErrorKind,
     test_kit::{Answer, InMemoryTransport, ManualClock, Script},
 };
 use experiment_events::Event;
@@ -607,4 +608,52 @@ async fn a_child_after_a_fork_has_nothing_of_its_parent() {
     child.flush(LONG).await;
     assert_eq!(sent(&script), [[3]]);
     assert_eq!(parent.account().queued, 3);
+}
+
+/// Users that are recorded while nothing is delivered.
+const CROWD: usize = 1_000_000;
+
+#[derive(Debug)]
+struct Dead;
+
+impl Transport for Dead {
+    fn send(&self, _request: Request) -> Answering<'_> {
+        Box::pin(async { Err(TransportError::new(TransportErrorKind::Connect)) })
+    }
+}
+
+#[test]
+fn a_million_users_and_a_dead_service_stay_below_the_memory_limit() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let spool = SpoolOptions::new(directory.path()).with_max_bytes(8_000_000);
+    for options in [
+        options(),
+        options().with_spool(spool.with_fsync(Fsync::Never)),
+    ] {
+        let mut outcome = None;
+        let used = allocation_counter::measure(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .start_paused(true)
+                .build()
+                .expect("a runtime");
+            outcome = Some(runtime.block_on(async {
+                let delivery = Delivery::new(options, Arc::new(Dead)).expect("usable options");
+                tokio::spawn(delivery.worker());
+                let mut event = event(0);
+                for number in 0..CROWD {
+                    event.user_id = Some(format!("user-{number}").into());
+                    let _ = delivery.record(&event);
+                    if number % 10_000 == 0 {
+                        sleep(Duration::from_secs(60)).await;
+                    }
+                }
+                (delivery.account(), delivery.memory_limit())
+            }));
+        });
+        let (account, limit) = outcome.expect("it ran");
+        assert_eq!(account.recorded, CROWD as u64);
+        assert!(account.pending() >= 16_384, "{account:?}");
+        assert!(used.bytes_max < limit as u64, "{used:?}, {limit}");
+    }
 }

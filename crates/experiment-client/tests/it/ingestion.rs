@@ -1,6 +1,11 @@
 //! A fake ingestion service in memory, and events to send to it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    process::{Child, Command},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+    time::Duration,
+};
 
 use experiment_client::{
     Delivery, DeliveryOptions, Secret, SpoolOptions,
@@ -9,6 +14,22 @@ use experiment_client::{
 use experiment_events::Event;
 use experiment_model::Timestamp;
 use serde_json::Value;
+
+/// Held for reading while a spool is opened in this process, and for writing while a process is
+/// started: between its fork and its exec a new process holds what is locked here, so that files
+/// would not be taken over that nobody uses.
+static STARTING: RwLock<()> = RwLock::new(());
+
+/// Keeps processes from being started.
+pub(crate) fn no_process_starts() -> RwLockReadGuard<'static, ()> {
+    STARTING.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts a process.
+pub(crate) fn start(command: &mut Command) -> Child {
+    let _alone = STARTING.write().unwrap_or_else(PoisonError::into_inner);
+    command.spawn().expect("a process")
+}
 
 /// When all test events happen: 2023-11-14.
 pub(crate) const TIME: i64 = 1_700_000_000_000;
@@ -84,6 +105,12 @@ pub(crate) fn spooling(directory: &std::path::Path) -> DeliveryOptions {
 }
 
 pub(crate) fn delivery(options: DeliveryOptions, script: &Script) -> Delivery {
+    let _quiet = no_process_starts();
+    delivery_while_none_starts(options, script)
+}
+
+/// As [`delivery`], for who holds [`no_process_starts`].
+pub(crate) fn delivery_while_none_starts(options: DeliveryOptions, script: &Script) -> Delivery {
     let transport = Arc::new(InMemoryTransport::new(script.clone()));
     Delivery::new(options, transport).expect("the options can be used")
 }

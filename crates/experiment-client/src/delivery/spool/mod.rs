@@ -3,24 +3,25 @@
 mod acks;
 mod file;
 mod frame;
+mod part;
 
 use std::{
     collections::VecDeque,
     fs::File,
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, Write},
     sync::Arc,
 };
 
-pub(super) use self::frame::{HEADER, framed, seal};
 use self::{
     acks::Settled,
     file::{Files, Lane},
     frame::{Frames, UNIT},
 };
-use super::{
-    event::{Entry, IdHasher},
-    options::{Fsync, SpoolOptions},
+pub(super) use self::{
+    frame::{HEADER, framed, seal},
+    part::{Loaded, Part},
 };
+use super::options::{Fsync, SpoolOptions};
 
 /// A file is closed when it has reached this size, or a sixteenth of the bound of all. It is read
 /// back as a whole, and removed when all of it is settled.
@@ -95,29 +96,6 @@ pub(super) enum Chore {
     Acks(Files, Vec<(u32, u32)>),
     Remove(Files),
     RemoveLane(Lane),
-}
-
-/// A part of a file that is to be read back.
-#[derive(Debug)]
-pub(super) struct Part {
-    segment: u32,
-    files: Files,
-    from: u32,
-    to: u32,
-    /// Records in it, by the books.
-    unread: u64,
-    settled: Settled,
-}
-
-/// What was read back of a [`Part`].
-#[derive(Debug)]
-pub(super) struct Loaded {
-    segment: u32,
-    pub(super) entries: Vec<Entry>,
-    /// From where to go on.
-    next: u32,
-    /// Records that the part should have had.
-    pub(super) missing: u64,
 }
 
 impl Spool {
@@ -255,15 +233,20 @@ impl Spool {
         FILE_BYTES.min(self.options.max_bytes / 16)
     }
 
+    /// Whether a record of this size can be written, as far as is known.
+    pub(super) fn has_room(&self, record: usize) -> bool {
+        self.is_open() && self.bytes.saturating_add(record as u64) <= self.options.max_bytes
+    }
+
     /// Writes a sealed record.
     pub(super) fn append(&mut self, record: &[u8]) -> Result<Place, Refusal> {
-        if self.writer.is_none() {
+        if !self.is_open() {
             return Err(Refusal::Failed);
         }
-        let size = record.len() as u64;
-        if self.bytes.saturating_add(size) > self.options.max_bytes {
+        if !self.has_room(record.len()) {
             return Err(Refusal::Full);
         }
+        let size = record.len() as u64;
         let current = self.segments.back().map_or(0, |last| u64::from(last.bytes));
         if current > 0
             && current.saturating_add(size) > self.file_bytes()
@@ -462,58 +445,6 @@ impl Spool {
     }
 }
 
-impl Part {
-    /// Reads as many events as `room` has for their number and the size of their JSON.
-    pub(super) fn read(self, room: (usize, usize), hasher: &IdHasher) -> io::Result<Loaded> {
-        let mut bytes = Vec::new();
-        match File::open(&self.files.records) {
-            Ok(mut file) => {
-                file.seek(SeekFrom::Start(self.from.into()))?;
-                file.take(self.to.saturating_sub(self.from).into())
-                    .read_to_end(&mut bytes)?;
-            }
-            // Somebody has removed it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-        let mut loaded = Loaded {
-            segment: self.segment,
-            entries: Vec::new(),
-            next: self.to,
-            missing: 0,
-        };
-        let (mut room_events, mut room_bytes) = room;
-        for frame in Frames::new(&bytes) {
-            let offset = u32::try_from(frame.offset).unwrap_or(u32::MAX);
-            let offset = offset.saturating_add(self.from);
-            if self
-                .settled
-                .contains(usize::try_from(offset).unwrap_or(usize::MAX))
-            {
-                continue;
-            }
-            let place = Place {
-                segment: self.segment,
-                offset,
-            };
-            let Some(entry) = Entry::read(frame.payload, place, hasher) else {
-                continue;
-            };
-            let size = frame.payload.len();
-            // At least one, so that it goes on whatever the room.
-            if !loaded.entries.is_empty() && (room_events == 0 || room_bytes < size) {
-                loaded.next = offset;
-                return Ok(loaded);
-            }
-            room_events = room_events.saturating_sub(1);
-            room_bytes = room_bytes.saturating_sub(size);
-            loaded.entries.push(entry);
-        }
-        loaded.missing = self.unread.saturating_sub(loaded.entries.len() as u64);
-        Ok(loaded)
-    }
-}
-
 impl Chore {
     /// Does it. What fails costs nothing but events that are sent twice after a restart.
     pub(super) fn perform(self) -> io::Result<()> {
@@ -540,3 +471,36 @@ pub(super) fn memory_limit(options: &SpoolOptions, largest_event: usize) -> usiz
         .saturating_mul(3)
         .saturating_add(file.saturating_mul(2))
 }
+
+/// The payloads in a file of records that the file of acks beside it does not settle.
+#[cfg(feature = "test-kit")]
+pub(crate) fn unsettled(records: &[u8], acks: &[u8]) -> Vec<Vec<u8>> {
+    let settled = Settled::read(acks, records.len());
+    Frames::new(records)
+        .filter(|frame| !settled.contains(frame.offset))
+        .map(|frame| frame.payload.to_vec())
+        .collect()
+}
+
+/// A file with a record of each payload, and what settles those that `settle` says.
+#[cfg(feature = "test-kit")]
+pub(crate) fn written(payloads: &[Vec<u8>], settle: impl Fn(usize) -> bool) -> (Vec<u8>, Vec<u8>) {
+    let (mut records, mut ranges) = (Vec::new(), Vec::new());
+    for (number, payload) in payloads.iter().enumerate() {
+        let start = records.len();
+        let mut record = vec![0; HEADER];
+        record.extend_from_slice(payload);
+        seal(&mut record);
+        records.extend_from_slice(&record);
+        if settle(number) {
+            let at = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
+            ranges.push((at(start), at(records.len())));
+        }
+    }
+    let mut journal = Vec::new();
+    acks::write(&mut ranges, &mut journal);
+    (records, journal)
+}
+
+#[cfg(test)]
+mod tests;

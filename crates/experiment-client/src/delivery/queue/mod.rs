@@ -1,24 +1,21 @@
 //! [`Queue`]: every event that waits, and the account of all.
 
+mod backlog;
+mod settle;
+
 use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
+pub(in crate::delivery) use self::settle::{Failed, Settlement};
 use super::{
     account::{Account, DropCause},
     event::{Entry, Written},
     options::DeliveryOptions,
     pauses::Pauses,
     request,
-    spool::{Chore, Found, Loaded, Part, Place, Refusal, Spool, seal},
+    spool::{Chore, Refusal, Spool},
 };
-
-/// How long the spool is left alone after it failed.
-const SPOOL_PAUSE: Duration = Duration::from_secs(5);
-
-/// How many events are written to the spool at once when it works again, so that nobody who
-/// records waits for more than these.
-const SPILLED_AT_ONCE: usize = 64;
 
 /// Everything that is behind the lock of a delivery.
 ///
@@ -26,28 +23,36 @@ const SPILLED_AT_ONCE: usize = 64;
 /// are only in the spool and still to be read back, those of `last`. What is in `first` may be in
 /// the spool, too; `last` is used only while the spool does not take events.
 #[derive(Debug)]
-pub(super) struct Queue {
-    pub(super) account: Account,
+pub(in crate::delivery) struct Queue {
+    pub(in crate::delivery) account: Account,
     first: VecDeque<Entry>,
     last: VecDeque<Entry>,
-    /// Of both and of what is under way.
+    /// How many of both are not in the spool.
+    unspooled: usize,
+    /// What is in memory, under way included.
     memory: Size,
-    bound: Size,
+    /// What of it is in memory only.
+    memory_only: Size,
+    /// The bound of what is in memory only, and that of the rest: half each with a spool, so that
+    /// neither keeps the other out.
+    share: Size,
     /// The JSON of all that waits, wherever it is.
     pending_bytes: u64,
-    pub(super) spool: Option<Spool>,
+    pub(in crate::delivery) spool: Option<Spool>,
     /// When the spool is tried again; `None` while it works.
     spool_retry: Option<Instant>,
+    /// When it is read again; `None` while it can be read. A disk that is full can be.
+    read_retry: Option<Instant>,
     spool_alarm: bool,
     /// Spooled events that were put out of memory because their users are paused. They are read
     /// again when the first pause is over.
     parked: u64,
     parked_until: Option<Instant>,
-    pub(super) pauses: Pauses,
+    pub(in crate::delivery) pauses: Pauses,
     /// Nothing is sent until then.
-    pub(super) silence: Option<Silence>,
+    pub(in crate::delivery) silence: Option<Silence>,
     /// Uploads that failed since the last that did not.
-    pub(super) failures: u32,
+    pub(in crate::delivery) failures: u32,
     /// Events that were recorded since sending began.
     fresh: usize,
     threshold: usize,
@@ -56,14 +61,14 @@ pub(super) struct Queue {
     draining: u64,
     max_age: Option<Duration>,
     /// What a request may hold now: less than the options say after the service refused as much.
-    pub(super) batch: Size,
+    pub(in crate::delivery) batch: Size,
     full_batch: Size,
-    pub(super) stage: Stage,
+    pub(in crate::delivery) stage: Stage,
 }
 
 /// How far a delivery is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(in crate::delivery) enum Stage {
     Open,
     /// Nothing is taken any more.
     Closed,
@@ -73,22 +78,22 @@ pub(super) enum Stage {
 
 /// Until when nothing is sent.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Silence {
-    pub(super) until: Instant,
+pub(in crate::delivery) struct Silence {
+    pub(in crate::delivery) until: Instant,
     /// Whether the service asked for it; otherwise a flush may break it.
-    pub(super) asked: bool,
+    pub(in crate::delivery) asked: bool,
 }
 
 /// A number of events and the size of their JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Size {
-    pub(super) events: usize,
-    pub(super) bytes: usize,
+pub(in crate::delivery) struct Size {
+    pub(in crate::delivery) events: usize,
+    pub(in crate::delivery) bytes: usize,
 }
 
 /// What to do next.
 #[derive(Debug)]
-pub(super) enum Pick {
+pub(in crate::delivery) enum Pick {
     Send(Vec<Entry>),
     /// These are too old.
     Expired(Vec<Entry>),
@@ -100,7 +105,7 @@ pub(super) enum Pick {
 
 /// When the worker has something to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Due {
+pub(in crate::delivery) enum Due {
     Never,
     Now,
     /// After this time from when it was noticed that there is something.
@@ -109,7 +114,7 @@ pub(super) enum Due {
 }
 
 impl Queue {
-    pub(super) fn new(options: &DeliveryOptions, spool: Option<Spool>) -> Self {
+    pub(in crate::delivery) fn new(options: &DeliveryOptions, spool: Option<Spool>) -> Self {
         let full_batch = Size {
             events: options.batch_events,
             bytes: options
@@ -120,14 +125,24 @@ impl Queue {
             account: Account::default(),
             first: VecDeque::new(),
             last: VecDeque::new(),
+            unspooled: 0,
             memory: Size::default(),
-            bound: Size {
-                events: options.queue_events,
-                bytes: options.queue_bytes,
+            memory_only: Size::default(),
+            share: if spool.is_some() {
+                Size {
+                    events: (options.queue_events / 2).max(1),
+                    bytes: options.queue_bytes / 2,
+                }
+            } else {
+                Size {
+                    events: options.queue_events,
+                    bytes: options.queue_bytes,
+                }
             },
             pending_bytes: 0,
             spool,
             spool_retry: None,
+            read_retry: None,
             spool_alarm: false,
             parked: 0,
             parked_until: None,
@@ -145,13 +160,28 @@ impl Queue {
     }
 
     /// Counts an event that is refused.
-    pub(super) fn refuse(&mut self, cause: DropCause) {
+    pub(in crate::delivery) fn refuse(&mut self, cause: DropCause) {
         self.account.recorded = self.account.recorded.saturating_add(1);
         self.account.dropped.add(cause, 1);
     }
 
+    /// Whether no event can be taken, whatever its size, and why.
+    pub(in crate::delivery) fn refuses_all(&self) -> Option<DropCause> {
+        if self.stage != Stage::Open {
+            return Some(DropCause::Closed);
+        }
+        let spool = self.spool.as_ref();
+        if self.has_room(0) || spool.is_some_and(|spool| spool.has_room(0)) {
+            return None;
+        }
+        Some(match (spool, self.spool_retry) {
+            (Some(_), None) => DropCause::SpoolFull,
+            _ => DropCause::QueueFull,
+        })
+    }
+
     /// Takes an event, which is sealed if there is a spool; whether the worker must be told.
-    pub(super) fn record(&mut self, event: &Written) -> Result<bool, DropCause> {
+    pub(in crate::delivery) fn record(&mut self, event: &Written) -> Result<bool, DropCause> {
         if self.stage != Stage::Open {
             self.refuse(DropCause::Closed);
             return Err(DropCause::Closed);
@@ -162,20 +192,14 @@ impl Queue {
         match spooled {
             Some(Ok(place)) => {
                 self.account.spooled = self.account.spooled.saturating_add(1);
-                if unread == 0 && self.has_room(size, self.bound) {
+                if unread == 0 && self.has_room_for_spooled(size) {
                     self.push(event.to_entry(Some(place)), false);
                 } else if let Some(spool) = &mut self.spool {
                     spool.leave_unread(place);
                 }
             }
             refused => {
-                // Half of the room is for what is read back, or nothing would be any more.
-                let bound = if unread == 0 {
-                    self.bound
-                } else {
-                    self.bound.half()
-                };
-                if !self.has_room(size, bound) {
+                if !self.has_room(size) {
                     let cause = match refused {
                         Some(Err(Refusal::Full)) => DropCause::SpoolFull,
                         _ => DropCause::QueueFull,
@@ -193,47 +217,27 @@ impl Queue {
         Ok(self.fresh == 1 || self.fresh == self.threshold)
     }
 
-    /// Writes an event to the spool, if there is one and all events before it are in it.
-    fn write(&mut self, event: &Written) -> Option<Result<Place, Refusal>> {
-        let spool = self.spool.as_mut()?;
-        if !self.last.is_empty() {
-            return Some(Err(match self.spool_retry {
-                Some(_) => Refusal::Failed,
-                None => Refusal::Full,
-            }));
-        }
-        let result = spool.append(event.record());
-        if result == Err(Refusal::Failed) && self.spool_retry.is_none() {
-            self.spool_failed();
-        }
-        Some(result)
+    /// Whether there is room for an event that is not in the spool.
+    fn has_room(&self, bytes: usize) -> bool {
+        let room = self.share.minus(self.memory_only);
+        room.events > 0 && room.bytes >= bytes
     }
 
-    /// How many records have been written to the spool, if it is written.
-    pub(super) fn written(&self) -> Option<u64> {
-        Some(self.spool.as_ref()?.to_sync()?.1)
+    fn has_room_for_spooled(&self, bytes: usize) -> bool {
+        let room = self.room_for_spooled();
+        room.events > 0 && room.bytes >= bytes
     }
 
-    fn spool_failed(&mut self) {
-        self.spool_retry = Some(crate::exchange::deadline(SPOOL_PAUSE));
-        self.spool_alarm = true;
-    }
-
-    /// Whether the spool failed since the last call.
-    pub(super) fn take_spool_alarm(&mut self) -> bool {
-        std::mem::take(&mut self.spool_alarm)
-    }
-
-    fn unread(&self) -> u64 {
-        self.spool.as_ref().map_or(0, Spool::unread)
-    }
-
-    fn has_room(&self, bytes: usize, bound: Size) -> bool {
-        self.memory.events < bound.events && self.memory.bytes.saturating_add(bytes) <= bound.bytes
+    fn room_for_spooled(&self) -> Size {
+        self.share.minus(self.memory.minus(self.memory_only))
     }
 
     fn push(&mut self, entry: Entry, behind_the_spool: bool) {
         self.memory.add(&entry);
+        if entry.place.is_none() {
+            self.memory_only.add(&entry);
+        }
+        self.note_in(&entry);
         if behind_the_spool {
             self.last.push_back(entry);
         } else {
@@ -241,17 +245,27 @@ impl Queue {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    fn note_in(&mut self, entry: &Entry) {
+        self.unspooled = self.unspooled.saturating_add(entry.place.is_none().into());
+    }
+
+    fn take_first(&mut self) -> Option<Entry> {
+        let entry = self.first.pop_front()?;
+        self.unspooled = self.unspooled.saturating_sub(entry.place.is_none().into());
+        Some(entry)
+    }
+
+    pub(in crate::delivery) fn is_empty(&self) -> bool {
         self.account.pending() == 0
     }
 
     /// How much waits.
-    pub(super) fn depth(&self) -> (u64, u64) {
+    pub(in crate::delivery) fn depth(&self) -> (u64, u64) {
         (self.account.pending(), self.pending_bytes)
     }
 
     /// What the worker has to do.
-    pub(super) fn due(&self) -> Due {
+    pub(in crate::delivery) fn due(&self) -> Due {
         if self.is_empty() {
             return Due::Never;
         }
@@ -267,7 +281,7 @@ impl Queue {
 
     /// What to send, in the order in which it was recorded. `day` is the time of the clock in Unix
     /// milliseconds, for the age of events.
-    pub(super) fn pick(&mut self, now: Instant, clock: i64) -> Pick {
+    pub(in crate::delivery) fn pick(&mut self, now: Instant, clock: i64) -> Pick {
         if self.stage == Stage::Finished {
             return Pick::Wait(None);
         }
@@ -295,7 +309,7 @@ impl Queue {
         let mut expired = Vec::new();
         let mut passed = Vec::new();
         while size.events < self.batch.events {
-            let Some(entry) = self.first.pop_front() else {
+            let Some(entry) = self.take_first() else {
                 break;
             };
             if oldest.is_some_and(|oldest| entry.time < oldest) {
@@ -309,7 +323,7 @@ impl Queue {
                     .saturating_add(entry.json.len())
                     .saturating_add(1);
                 if bytes > self.batch.bytes && !batch.is_empty() {
-                    self.first.push_front(entry);
+                    self.put_back(vec![entry]);
                     break;
                 }
                 size.add(&entry);
@@ -338,198 +352,29 @@ impl Queue {
     }
 
     fn next_time(&self) -> Option<Instant> {
-        let retry = self.spool_retry.filter(|_| self.unread() > 0);
+        let retry = self.read_retry.filter(|_| self.unread() > 0);
         [self.pauses.next(), retry].into_iter().flatten().min()
     }
 
     /// Puts events back in front, in the order they have.
-    pub(super) fn put_back(&mut self, entries: Vec<Entry>) {
+    pub(in crate::delivery) fn put_back(&mut self, entries: Vec<Entry>) {
         for entry in entries.into_iter().rev() {
+            self.note_in(&entry);
             self.first.push_front(entry);
         }
     }
 
-    /// Puts the events of `first` that are in the spool out of memory; whether there were any. They
-    /// are all of paused users, since nothing could be sent.
-    fn park(&mut self) -> bool {
-        let before = self.first.len();
-        let memory = &mut self.memory;
-        self.first.retain(|entry| {
-            if entry.place.is_some() {
-                memory.subtract(entry);
-            }
-            entry.place.is_none()
-        });
-        let parked = before.saturating_sub(self.first.len());
-        self.note_parked(parked);
-        parked > 0
-    }
-
-    fn note_parked(&mut self, events: usize) {
-        if events > 0 {
-            self.parked = self.parked.saturating_add(events as u64);
-            self.parked_until = [self.parked_until, self.pauses.next()]
-                .into_iter()
-                .flatten()
-                .min();
-        }
-    }
-
-    /// Begins to read the spool from its start again.
-    fn unpark(&mut self) {
-        self.park();
-        self.parked = 0;
-        self.parked_until = None;
-        if let Some(spool) = &mut self.spool {
-            spool.rewind();
-        }
-    }
-
-    /// What is to be read back from the spool now, and how much room there is for it.
-    pub(super) fn next_part(&mut self, now: Instant) -> Option<(Part, (usize, usize))> {
-        if self.first.len() >= self.batch.events || self.spool_retry.is_some_and(|at| at > now) {
-            return None;
-        }
-        let room = (
-            self.bound.events.saturating_sub(self.memory.events),
-            self.bound.bytes.saturating_sub(self.memory.bytes),
-        );
-        if (room.0 == 0 || room.1 == 0) && !self.first.is_empty() {
-            return None;
-        }
-        Some((self.spool.as_mut()?.next_part()?, room))
-    }
-
-    /// Takes what was read back; how many events are lost.
-    pub(super) fn note_loaded(&mut self, loaded: Loaded) -> u64 {
-        if let Some(spool) = &mut self.spool {
-            spool.note_loaded(&loaded);
-        }
-        let missing = loaded.missing;
-        self.account.spooled = self.account.spooled.saturating_sub(missing);
-        self.account.dropped.add(DropCause::Damaged, missing);
-        self.draining = self.draining.saturating_sub(missing);
-        let mut parked = 0_usize;
-        for entry in loaded.entries {
-            // While some events of paused users are on disk only, all of them stay there.
-            if self.parked > 0 && self.pauses.hold(entry.who) {
-                parked = parked.saturating_add(1);
-            } else {
-                self.push(entry, false);
-            }
-        }
-        self.note_parked(parked);
-        missing
-    }
-
-    /// Notes that reading back failed for a reason that may pass.
-    pub(super) fn note_unreadable(&mut self) {
-        self.spool_failed();
-    }
-
-    /// When the spool is tried again, if it failed.
-    pub(super) fn spool_retry(&self) -> Option<Instant> {
-        self.spool_retry
-    }
-
-    /// Opens the spool again if it is time.
-    pub(super) fn tend_spool(&mut self, now: Instant) {
-        if self.spool_retry.is_some_and(|at| at <= now) {
-            self.spool_retry = None;
-            if self.spool.as_ref().is_some_and(|spool| !spool.is_open()) {
-                self.open_spool();
-            }
-        }
-    }
-
-    /// Opens the spool and counts what is in it.
-    pub(super) fn open_spool(&mut self) {
-        let Some(spool) = &mut self.spool else {
-            return;
-        };
-        let mut found = Found::default();
-        let opened = spool.open(&mut found);
-        let account = &mut self.account;
-        for number in [
-            &mut account.recorded,
-            &mut account.replayed,
-            &mut account.spooled,
-        ] {
-            *number = number.saturating_add(found.events);
-        }
-        account.damaged = account.damaged.saturating_add(found.damaged);
-        self.pending_bytes = self.pending_bytes.saturating_add(found.bytes);
-        let fresh = usize::try_from(found.events).unwrap_or(usize::MAX);
-        self.fresh = self.fresh.saturating_add(fresh);
-        if opened.is_err() {
-            self.spool_failed();
-        }
-    }
-
-    /// Writes some of the events to the spool that it did not take before; whether there may be
-    /// more.
-    pub(super) fn spill(&mut self) -> bool {
-        let Some(spool) = self.spool.as_mut().filter(|spool| spool.is_open()) else {
-            return false;
-        };
-        let mut buffer = Vec::new();
-        let mut append = |spool: &mut Spool, json: &[u8]| {
-            buffer.clear();
-            buffer.resize(super::spool::HEADER, 0);
-            buffer.extend_from_slice(json);
-            seal(&mut buffer);
-            spool.append(&buffer)
-        };
-        let mut spilled = 0_usize;
-        let mut result = Ok(());
-        if spool.unread() == 0 {
-            // Everything is in memory, so that nothing that is written now is read back.
-            self.first.append(&mut self.last);
-            let unspooled = self.first.iter_mut().filter(|entry| entry.place.is_none());
-            for entry in unspooled.take(SPILLED_AT_ONCE) {
-                match append(spool, &entry.json) {
-                    Ok(place) => entry.place = Some(place),
-                    Err(refusal) => {
-                        result = Err(refusal);
-                        break;
-                    }
-                }
-                spilled = spilled.saturating_add(1);
-            }
-        } else {
-            while spilled < SPILLED_AT_ONCE {
-                let Some(entry) = self.last.pop_front() else {
-                    break;
-                };
-                match append(spool, &entry.json) {
-                    Ok(place) => spool.leave_unread(place),
-                    Err(refusal) => {
-                        self.last.push_front(entry);
-                        result = Err(refusal);
-                        break;
-                    }
-                }
-                self.memory.subtract(&entry);
-                spilled = spilled.saturating_add(1);
-            }
-        }
-        self.account.queued = self.account.queued.saturating_sub(spilled as u64);
-        self.account.spooled = self.account.spooled.saturating_add(spilled as u64);
-        if result == Err(Refusal::Failed) {
-            self.spool_failed();
-        }
-        result.is_ok() && spilled == SPILLED_AT_ONCE
-    }
-
     /// Takes events out for good; what is to be done about it in the file system. The caller counts
     /// what became of them.
-    pub(super) fn remove(&mut self, entries: &[Entry]) -> Vec<Chore> {
+    pub(in crate::delivery) fn remove(&mut self, entries: &[Entry]) -> Vec<Chore> {
         let mut places = Vec::new();
         for entry in entries {
             self.memory.subtract(entry);
             self.pending_bytes = self.pending_bytes.saturating_sub(entry.json.len() as u64);
             if let Some(place) = entry.place {
                 places.push((place, entry.json.len()));
+            } else {
+                self.memory_only.subtract(entry);
             }
         }
         let spooled = places.len() as u64;
@@ -550,7 +395,7 @@ impl Queue {
     }
 
     /// Lets requests hold more again after one was accepted.
-    pub(super) fn grow_batch(&mut self) {
+    pub(in crate::delivery) fn grow_batch(&mut self) {
         let grown =
             |now: usize, full: usize, step: usize| now.saturating_add(step.max(1)).min(full);
         // The limit on events was for one that nobody named; it is found by now. That on bytes is
@@ -564,30 +409,32 @@ impl Queue {
     }
 
     /// Whether everything is settled that was recorded when `recorded` was the number of events.
-    pub(super) fn is_flushed(&self, recorded: u64) -> bool {
+    pub(in crate::delivery) fn is_flushed(&self, recorded: u64) -> bool {
         self.is_empty()
             || (self.account.settled() >= recorded && self.parked == 0 && self.pauses.len() == 0)
     }
 
     /// Whether there is room to remember another paused user. If there is not, all wait.
-    pub(super) fn has_room_for_pause(&self) -> bool {
-        self.pauses.len() < self.bound.events
+    pub(in crate::delivery) fn has_room_for_pause(&self) -> bool {
+        self.pauses.len() < self.share.events
     }
 
     /// Takes nothing any more.
-    pub(super) fn close(&mut self) {
+    pub(in crate::delivery) fn close(&mut self) {
         if self.stage == Stage::Open {
             self.stage = Stage::Closed;
         }
     }
 
     /// Ends everything: nothing is sent or written any more.
-    pub(super) fn finish(&mut self) -> Vec<Chore> {
+    pub(in crate::delivery) fn finish(&mut self) -> Vec<Chore> {
         while self.spill() {}
         self.stage = Stage::Finished;
         self.first.clear();
         self.last.clear();
+        self.unspooled = 0;
         self.memory = Size::default();
+        self.memory_only = Size::default();
         self.spool
             .take()
             .map_or_else(Vec::new, |mut spool| spool.close())
@@ -605,10 +452,10 @@ impl Size {
         self.bytes = self.bytes.saturating_sub(entry.json.len());
     }
 
-    fn half(self) -> Self {
+    fn minus(self, other: Self) -> Self {
         Self {
-            events: self.events / 2,
-            bytes: self.bytes / 2,
+            events: self.events.saturating_sub(other.events),
+            bytes: self.bytes.saturating_sub(other.bytes),
         }
     }
 }

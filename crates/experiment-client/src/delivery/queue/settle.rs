@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{
-    account::DropCause,
-    answer::{Named, Verdict},
-    event::{Entry, IdHasher},
-    options::DeliveryOptions,
-    queue::{Queue, Silence},
-    spool::Chore,
+use super::{Queue, Silence};
+use crate::{
+    delivery::{
+        account::DropCause,
+        answer::{Named, Verdict},
+        event::{Entry, IdHasher},
+        options::DeliveryOptions,
+        spool::Chore,
+    },
+    exchange::deadline,
 };
-use crate::exchange::deadline;
 
 /// The longest that anything waits because the service says so. A wrong number in an answer must
 /// not end delivery.
@@ -27,27 +29,27 @@ const QUOTA_PAUSE: Duration = Duration::from_secs(3_600);
 
 /// What happened to a batch, to be told when the queue is no longer locked.
 #[derive(Debug, Default)]
-pub(super) struct Settlement {
-    pub(super) delivered: usize,
-    pub(super) dropped: Vec<(DropCause, usize)>,
+pub(in crate::delivery) struct Settlement {
+    pub(in crate::delivery) delivered: usize,
+    pub(in crate::delivery) dropped: Vec<(DropCause, usize)>,
     /// The upload will be repeated.
-    pub(super) failed: Option<Failed>,
-    pub(super) chores: Vec<Chore>,
+    pub(in crate::delivery) failed: Option<Failed>,
+    pub(in crate::delivery) chores: Vec<Chore>,
 }
 
 /// Why an upload will be repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Failed {
-    pub(super) status: Option<u16>,
+pub(in crate::delivery) struct Failed {
+    pub(in crate::delivery) status: Option<u16>,
     /// The service does not know the API key.
-    pub(super) invalid_key: bool,
+    pub(in crate::delivery) invalid_key: bool,
     /// The last upload did not fail.
-    pub(super) is_first: bool,
+    pub(in crate::delivery) is_first: bool,
 }
 
 impl Queue {
     /// Does with a batch what the answer to it means.
-    pub(super) fn settle(
+    pub(in crate::delivery) fn settle(
         &mut self,
         batch: Vec<Entry>,
         verdict: Verdict,
@@ -128,7 +130,7 @@ impl Queue {
     }
 
     /// Drops events that were in the queue.
-    pub(super) fn drop_events(
+    pub(in crate::delivery) fn drop_events(
         &mut self,
         events: &[Entry],
         cause: DropCause,
