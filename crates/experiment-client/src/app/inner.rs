@@ -11,9 +11,9 @@ use experiment_model::{FlagSet, User, Variant, Variants, read_flags};
 use http::HeaderValue;
 
 use super::{
-    client::{FetchOutcome, ResolvedVariant},
     exposure::{ExposureTracker, Tracked, exposure_of},
     flags::Flags,
+    outcome::{FetchOutcome, ResolvedVariant},
     pieces::{Names, write_flags, write_tracks_assignment, write_variants},
     resolution::{Known, Resolution, Source, resolve},
     state::{Snapshot, State, Ticket},

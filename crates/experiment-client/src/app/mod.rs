@@ -7,6 +7,7 @@ mod exposure;
 mod file_storage;
 mod flags;
 mod inner;
+mod outcome;
 mod percent;
 mod pieces;
 mod resolution;
@@ -17,10 +18,11 @@ mod user;
 
 pub use self::{
     builder::AppClientBuilder,
-    client::{AppClient, FetchOutcome, ResolvedVariant, Started},
+    client::AppClient,
     cookie::AmplitudeCookie,
     exposure::{ExposureTrackingProvider, NotTracked},
     file_storage::FileStorage,
+    outcome::{FetchOutcome, ResolvedVariant, Started},
     resolution::{Source, VariantSource},
     storage::{MemoryStorage, Piece, Storage, StorageFinding, StorageProblem},
     user::UserProvider,
