@@ -199,7 +199,9 @@ impl LocalClient {
         settings.meter.record(Measurement::Evaluated {
             flags: variants.len(),
         });
-        if let Some(tracking) = &settings.tracking {
+        if !user.has_id() {
+            settings.meter.record(Measurement::EvaluatedWithoutId);
+        } else if let Some(tracking) = &settings.tracking {
             let assigns = options.tracks_assignment.unwrap_or(tracking.assignments);
             let exposes = options.tracks_exposure.unwrap_or(tracking.exposures);
             if assigns || exposes {
@@ -211,13 +213,6 @@ impl LocalClient {
 
     fn track(&self, user: &User, variants: &Variants, assigns: bool, exposes: bool) {
         let shared = self.shared();
-        if !user.has_id() {
-            shared
-                .settings
-                .meter
-                .record(Measurement::EvaluatedWithoutId);
-            return;
-        }
         let running = shared.running();
         if assigns {
             shared.track_assignment(&running.value, user, variants);

@@ -227,7 +227,8 @@ impl Shared {
         })
     }
 
-    fn confirmed(running: &Running) {
+    /// Notes that the flags in use are those of the service.
+    pub(crate) fn confirmed(running: &Running) {
         let mut status = running.status();
         status.confirmed = Some(Instant::now());
         status.cause = None;

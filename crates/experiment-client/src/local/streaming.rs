@@ -143,6 +143,10 @@ impl Shared {
             let mut input = &*chunk;
             while let Some(event) = reader.next(&mut input)? {
                 if event.is_keep_alive() {
+                    // Who has nothing to say has no other flags.
+                    if first_flags.is_none() {
+                        Self::confirmed(running);
+                    }
                     continue;
                 }
                 if self

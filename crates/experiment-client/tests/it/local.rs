@@ -434,6 +434,11 @@ async fn a_stream_is_renewed_after_a_quarter_of_an_hour_without_polling() {
         1,
         "the same flags are not taken into use again"
     );
+    assert_eq!(
+        client.freshness().state,
+        State::Ready,
+        "keep-alives confirm"
+    );
 }
 
 #[tokio::test(start_paused = true)]
