@@ -25,6 +25,7 @@ mod front;
 mod golden;
 mod ingestion;
 mod local;
+mod local_cohorts;
 mod proxy;
 mod remote;
 mod secrets;
