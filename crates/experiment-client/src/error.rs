@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use crate::{
-    delivery::DropCause,
+    account::DropCause,
     transport::{TransportError, TransportErrorKind},
 };
 
@@ -91,7 +91,7 @@ pub enum Error {
         source: io::Error,
     },
     /// An event could not be kept.
-    #[error("the event was dropped: {cause}")]
+    #[error("{cause}")]
     Dropped {
         /// Why.
         cause: DropCause,

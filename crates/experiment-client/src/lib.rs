@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod account;
 mod app;
 #[cfg(feature = "blocking")]
 pub mod blocking;
@@ -29,6 +30,7 @@ mod transport;
 #[cfg(feature = "metrics")]
 pub use crate::metrics_facade::MetricsFacade;
 pub use crate::{
+    account::{Account, DropCause, Dropped},
     app::{
         AmplitudeCookie, AppClient, AppClientBuilder, ExposureTrackingProvider, FetchOutcome,
         FileStorage, MemoryStorage, NotTracked, Piece, ResolvedVariant, Source, Started, Storage,
@@ -38,9 +40,7 @@ pub use crate::{
     cohort::{
         Cohort, CohortOptions, CohortSet, CohortSetBuilder, CohortStore, Enriched, References,
     },
-    delivery::{
-        Account, Delivery, DeliveryOptions, DropCause, Dropped, Fsync, Ingestion, SpoolOptions,
-    },
+    delivery::{Delivery, DeliveryOptions, Fsync, Ingestion, SpoolOptions},
     endpoints::{Endpoint, Endpoints, ServerZone, paths},
     error::{Error, Phase},
     local::{

@@ -3,7 +3,7 @@
 use std::{ops::Deref, time::Duration};
 
 use super::thread::Thread;
-use crate::{delivery::Account, error::Error};
+use crate::{account::Account, error::Error};
 
 /// A [`LocalClient`](crate::LocalClient) whose waiting blocks the thread. It may be used anywhere,
 /// within a runtime too. Everything that does not wait is that client's own.

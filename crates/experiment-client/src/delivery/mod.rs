@@ -1,6 +1,5 @@
 //! [`Delivery`]: events on their way to the service.
 
-mod account;
 mod answer;
 mod event;
 mod options;
@@ -27,12 +26,9 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
+pub use self::options::{DeliveryOptions, Fsync, Ingestion, SpoolOptions};
 #[cfg(feature = "test-kit")]
 pub(crate) use self::spool::{unsettled, written};
-pub use self::{
-    account::{Account, DropCause, Dropped},
-    options::{DeliveryOptions, Fsync, Ingestion, SpoolOptions},
-};
 use self::{
     event::{IdHasher, InsertIds, Written},
     queue::{Queue, Stage},
@@ -40,6 +36,7 @@ use self::{
     upload::Step,
 };
 use crate::{
+    account::{Account, DropCause},
     error::Error,
     exchange::{Exchange, deadline},
     metrics::{Measurement, Meter},

@@ -6,7 +6,6 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     Inner,
-    account::DropCause,
     answer::Verdict,
     event::Entry,
     options::DeliveryOptions,
@@ -14,6 +13,7 @@ use super::{
     request,
     spool::{self, Chore},
 };
+use crate::account::DropCause;
 use crate::{exchange::Limits, metrics::Measurement};
 
 /// An answer that is larger is no answer of the service: it names at most the events it was sent.

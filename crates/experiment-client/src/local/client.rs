@@ -7,8 +7,9 @@ use experiment_model::{User, Variant, Variants};
 use tokio::time::timeout_at;
 
 use crate::{
+    account::Account,
     cohort::Enriched,
-    delivery::{Account, Delivery},
+    delivery::Delivery,
     error::{Error, Phase},
     exchange::deadline as deadline_in,
     local::{

@@ -6,7 +6,7 @@ use experiment_events::{Assignment, Decision, DedupeFilter, Event, Exposure, Mar
 use experiment_model::{User, Variant, Variants};
 
 use crate::{
-    delivery::DropCause,
+    account::DropCause,
     local::{
         options::Tracking,
         shared::{Running, Shared},

@@ -4,8 +4,8 @@ use tokio::time::Instant;
 
 use super::{Queue, Size};
 use crate::{
+    account::DropCause,
     delivery::{
-        account::DropCause,
         event::Written,
         spool::{Found, HEADER, Loaded, Part, Place, Refusal, Spool, seal},
     },

@@ -9,13 +9,13 @@ use tokio::time::Instant;
 
 pub(in crate::delivery) use self::settle::{Failed, Settlement};
 use super::{
-    account::{Account, DropCause},
     event::{Entry, Written},
     options::DeliveryOptions,
     pauses::Pauses,
     request,
     spool::{Chore, Refusal, Spool},
 };
+use crate::account::{Account, DropCause};
 
 /// Everything that is behind the lock of a delivery.
 ///

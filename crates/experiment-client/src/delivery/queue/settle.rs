@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use super::{Queue, Silence};
 use crate::{
+    account::DropCause,
     delivery::{
-        account::DropCause,
         answer::{Named, Verdict},
         event::{Entry, IdHasher},
         options::DeliveryOptions,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What became of the events of one [`Delivery`](super::Delivery).
+/// What became of the events of one [`Delivery`](crate::Delivery).
 ///
 /// At any time `recorded = delivered + queued + spooled + dropped.total()`.
 ///
@@ -15,7 +15,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Account {
-    /// Events that were recorded: every call of [`record`](super::Delivery::record), refused ones
+    /// Events that were recorded: every call of [`record`](crate::Delivery::record), refused ones
     /// too, and what an earlier process left in the spool.
     pub recorded: u64,
     /// How many of the recorded events an earlier process left in the spool.
@@ -58,11 +58,11 @@ pub enum DropCause {
     TooLarge,
     /// The service says that it can never be accepted (status 400).
     Invalid,
-    /// It waited longer than [`DeliveryOptions::with_max_age`](super::DeliveryOptions::with_max_age).
+    /// It waited longer than [`DeliveryOptions::with_max_age`](crate::DeliveryOptions::with_max_age).
     Expired,
     /// It was in the spool and cannot be read back.
     Damaged,
-    /// It was recorded after [`shutdown`](super::Delivery::shutdown).
+    /// It was recorded after [`shutdown`](crate::Delivery::shutdown).
     Closed,
 }
 
@@ -114,7 +114,7 @@ impl Dropped {
         DropCause::ALL.into_iter().zip(self.0)
     }
 
-    pub(super) fn add(&mut self, cause: DropCause, events: u64) {
+    pub(crate) fn add(&mut self, cause: DropCause, events: u64) {
         for (of, number) in DropCause::ALL.iter().zip(&mut self.0) {
             if *of == cause {
                 *number = number.saturating_add(events);
