@@ -84,7 +84,9 @@ impl Default for Fsync {
 /// Where events are kept on disk until they are delivered.
 ///
 /// Several processes can share a directory: each writes files of its own, and takes over the files
-/// of processes that are gone when it starts.
+/// of processes that are gone when it starts. Whether one is gone tells a file lock, which a process
+/// that was forked from it holds, too, until it has dropped its copy of the
+/// [`Delivery`](super::Delivery). Where the file system has no locks, there is no spool.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SpoolOptions {

@@ -279,7 +279,7 @@ impl Queue {
         }
     }
 
-    /// What to send, in the order in which it was recorded. `day` is the time of the clock in Unix
+    /// What to send, in the order in which it was recorded. `clock` is the time in Unix
     /// milliseconds, for the age of events.
     pub(in crate::delivery) fn pick(&mut self, now: Instant, clock: i64) -> Pick {
         if self.stage == Stage::Finished {
