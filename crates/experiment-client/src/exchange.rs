@@ -25,6 +25,10 @@ const UNPACKED_AT_ONCE: usize = 4096;
 const DRAINED_BYTES: usize = 64 * 1024;
 const DRAINED_FOR: Duration = Duration::from_millis(250);
 
+/// The longest that work in the background waits because the service says so. A wrong number in an
+/// answer must not end it.
+pub(crate) const LONGEST_SILENCE: Duration = Duration::from_secs(3_600);
+
 /// Sends requests and reads their answers, whatever the transport.
 #[derive(Clone, Debug)]
 pub(crate) struct Exchange {

@@ -12,11 +12,7 @@ use super::{
     queue::{Queue, Silence},
     spool::Chore,
 };
-use crate::exchange::deadline;
-
-/// The longest that anything waits because the service says so. A wrong number in an answer must
-/// not end delivery.
-const LONGEST_SILENCE: Duration = Duration::from_secs(3_600);
+use crate::exchange::{LONGEST_SILENCE, deadline};
 
 /// How long to wait where only people can change the answer, at most; at least half of it.
 const REFUSED_PAUSE: Duration = Duration::from_secs(300);

@@ -11,7 +11,7 @@ use tokio::{
 use crate::{
     endpoints::paths,
     error::Error,
-    exchange::{Limits, deadline, retry_after},
+    exchange::{LONGEST_SILENCE, Limits, deadline, retry_after},
     flags::request,
     local::{
         freshness::FlagSource,
@@ -108,7 +108,7 @@ impl Shared {
             jittered(interval)
         };
         self.failed(running, FlagSource::Poll, error);
-        wait.max(asked)
+        wait.max(asked.min(LONGEST_SILENCE))
     }
 
     async fn load_flags(self: &Arc<Self>, running: &Running) -> Result<Applied, Error> {

@@ -14,7 +14,7 @@ use tokio::{
 use crate::{
     endpoints::paths,
     error::Error,
-    exchange::{Failure, deadline, retry_after},
+    exchange::{Failure, LONGEST_SILENCE, deadline, retry_after},
     flags::{request, sse},
     local::{
         freshness::FlagSource,
@@ -74,7 +74,7 @@ impl Shared {
                             _ => Duration::ZERO,
                         };
                         self.failed(running, FlagSource::Stream, error);
-                        around(RETRY, RETRY_JITTER).max(asked)
+                        around(RETRY, RETRY_JITTER).max(asked.min(LONGEST_SILENCE))
                     }
                 };
                 polling.send_replace(true);
