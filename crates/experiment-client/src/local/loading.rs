@@ -234,7 +234,8 @@ impl Shared {
         })
     }
 
-    fn confirmed(running: &Running) {
+    /// Notes that the service has the flags in use.
+    pub(crate) fn confirmed(running: &Running) {
         let mut status = running.status();
         status.confirmed = Some(Instant::now());
         status.cause = None;

@@ -131,6 +131,8 @@ impl Shared {
         let end = deadline(around(LIFETIME, LIFETIME_JITTER));
         let mut first_flags = Some(deadline(FIRST_FLAGS_TIMEOUT));
         let mut reader = sse::EventReader::new(settings.body_limit);
+        // Whether the flags in use are those that this stream sent last.
+        let mut is_current = false;
         loop {
             let until = first_flags
                 .unwrap_or_else(|| deadline(KEEP_ALIVE_TIMEOUT))
@@ -146,13 +148,16 @@ impl Shared {
             let mut input = &*chunk;
             while let Some(event) = reader.next(&mut input)? {
                 if event.is_keep_alive() {
+                    if is_current {
+                        Self::confirmed(running);
+                    }
                     continue;
                 }
-                if self
+                let applied = self
                     .apply(running, event.data.into(), FlagSource::Stream)
-                    .await?
-                    == Applied::Held
-                {
+                    .await?;
+                is_current = matches!(applied, Applied::Changed | Applied::Unchanged);
+                if applied == Applied::Held {
                     // A second opinion.
                     self.poll_once(running, RETRY).await;
                 }
