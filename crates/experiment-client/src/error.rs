@@ -7,8 +7,9 @@ use crate::{
     transport::{TransportError, TransportErrorKind},
 };
 
-/// The longest time for which a service is left alone because it asks for it.
-pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+/// The longest that work in the background waits because the service says so. A wrong number in an
+/// answer must not end it.
+pub(crate) const LONGEST_SILENCE: Duration = Duration::from_secs(3_600);
 
 /// What can go wrong. Keys, ids and properties of users are in none of it.
 #[derive(Debug, thiserror::Error)]
@@ -208,7 +209,7 @@ impl Error {
     /// for ever.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Status { retry_after, .. } => retry_after.map(|time| time.min(MAX_RETRY_AFTER)),
+            Self::Status { retry_after, .. } => retry_after.map(|time| time.min(LONGEST_SILENCE)),
             _ => None,
         }
     }

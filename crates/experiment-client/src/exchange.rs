@@ -88,13 +88,20 @@ impl Exchange {
         Arc::clone(&self.transport)
     }
 
-    /// Sends `request` and reads the whole answer, of any status.
+    /// Sends `request` and reads the whole answer, of any status. That of a refusal counts, with
+    /// all that its head says, even if its body cannot be read; the body is empty then.
     pub(crate) async fn call(&self, request: Request, limits: Limits) -> Result<Reply, Failure> {
         let until = deadline(limits.time);
-        self.open(request, until)
-            .await?
-            .whole(until, limits.bytes)
-            .await
+        let answer = self.open(request, until).await?;
+        let (status, headers) = (answer.status, answer.headers.clone());
+        match answer.whole(until, limits.bytes).await {
+            Err(_) if !status.is_success() => Ok(Reply {
+                status,
+                headers,
+                body: Bytes::new(),
+            }),
+            read => read,
+        }
     }
 
     /// Sends `request` and returns the answer when its head has arrived.
@@ -121,6 +128,8 @@ impl Exchange {
             Some(encoding) if encoding.eq_ignore_ascii_case(b"gzip") => {
                 Some(GzDecoder::new(Vec::new()))
             }
+            // A refusal counts whatever its body.
+            Some(_) if !head.status.is_success() => None,
             Some(_) => return Err(Failure::Encoding("unknown content encoding")),
         };
         Ok(Answer {

@@ -213,6 +213,12 @@ impl Inner {
             reader.push(&piece).map_err(read_failed)?;
         }
         let body = reader.finish().map_err(read_failed)?;
+        // Something in between may answer with an object of its own, which has no members either.
+        if !body.is_cohort {
+            return Err(malformed(
+                "neither `cohortId` nor `memberIds` is there".to_owned(),
+            ));
+        }
         if body.id.is_some_and(|named| named != id) {
             return Err(malformed("`cohortId` is that of another cohort".to_owned()));
         }

@@ -31,6 +31,8 @@ pub(crate) struct CohortBody {
     /// When the cohort changed last, in Unix milliseconds; the service is told this number next time.
     pub(crate) last_modified: Option<i64>,
     pub(crate) members: CohortSetBuilder,
+    /// Whether it says that it is a cohort: it has `cohortId` or `memberIds`.
+    pub(crate) is_cohort: bool,
 }
 
 /// The body of a cohort is malformed. Nothing of its content is in here.
@@ -84,6 +86,9 @@ impl CohortReader {
             group_type: self.body.group_type.unwrap_or_else(|| USER.to_owned()),
             last_modified: self.body.last_modified,
             members: self.body.members,
+            is_cohort: [Field::Id, Field::Members]
+                .iter()
+                .any(|field| self.body.seen.contains(field)),
         })
     }
 

@@ -33,6 +33,8 @@ pub(crate) enum Applied {
     Unchanged,
     /// It looks wrong: it is taken if it comes again.
     Held,
+    /// So does this, and it is another one than that which was held back before.
+    HeldInstead,
 }
 
 /// A configuration that was read and compiled.
@@ -138,8 +140,10 @@ impl Shared {
                 reason,
                 "holding flags back until they come again"
             );
-            held.0 = Some(hash);
-            return Ok(Applied::Held);
+            return Ok(match held.0.replace(hash) {
+                None => Applied::Held,
+                Some(_) => Applied::HeldInstead,
+            });
         }
         held.0 = None;
         let wanted = loaded.wanted;

@@ -80,7 +80,10 @@ impl Shared {
         self.record_age(running);
         let error = match self.load_flags(running).await {
             Ok(Applied::Held) => return HELD_AGAIN.min(interval),
-            Ok(Applied::Changed | Applied::Unchanged) => return jittered(interval),
+            // Asking soon did not help.
+            Ok(Applied::HeldInstead | Applied::Changed | Applied::Unchanged) => {
+                return jittered(interval);
+            }
             Err(error) => error,
         };
         let asked = error.retry_after().unwrap_or_default();

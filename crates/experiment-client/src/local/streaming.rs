@@ -128,6 +128,8 @@ impl Shared {
         let end = deadline(around(LIFETIME, LIFETIME_JITTER));
         let mut first_flags = Some(deadline(FIRST_FLAGS_TIMEOUT));
         let mut reader = sse::EventReader::new(settings.body_limit);
+        // Whether the flags in use are those that this stream sent last.
+        let mut is_current = false;
         loop {
             let until = first_flags
                 .unwrap_or_else(|| deadline(KEEP_ALIVE_TIMEOUT))
@@ -143,17 +145,16 @@ impl Shared {
             let mut input = &*chunk;
             while let Some(event) = reader.next(&mut input)? {
                 if event.is_keep_alive() {
-                    // Who has nothing to say has no other flags.
-                    if first_flags.is_none() {
+                    if is_current {
                         Self::confirmed(running);
                     }
                     continue;
                 }
-                if self
+                let applied = self
                     .apply(running, event.data.into(), FlagSource::Stream)
-                    .await?
-                    == Applied::Held
-                {
+                    .await?;
+                is_current = matches!(applied, Applied::Changed | Applied::Unchanged);
+                if applied == Applied::Held {
                     // A second opinion.
                     self.poll_once(running, RETRY).await;
                 }

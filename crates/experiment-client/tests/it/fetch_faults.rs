@@ -130,7 +130,7 @@ fn silent_row(name: &'static str, answer: Answer, expected: &'static str) -> Row
     }
 }
 
-fn packed(body: &[u8]) -> Vec<u8> {
+pub(crate) fn packed(body: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut packer = flate2::read::GzEncoder::new(body, flate2::Compression::best());
     std::io::Read::read_to_end(&mut packer, &mut bytes).expect("memory");
@@ -445,19 +445,18 @@ async fn a_service_that_is_down_refuses_and_comes_back() {
 }
 
 /// Listens, accepts nobody, and has as many connections waiting as it takes.
-struct BlackHole {
+pub(crate) struct BlackHole {
     address: SocketAddr,
     _listener: tokio::net::TcpListener,
     _waiting: Vec<TcpStream>,
 }
 
 impl BlackHole {
-    async fn new() -> Self {
+    /// At a free port, if it is 0.
+    pub(crate) async fn at(address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_reuseaddr(true).expect("an option");
-        socket
-            .bind("127.0.0.1:0".parse().expect("an address"))
-            .expect("a free port");
+        socket.bind(address).expect("the port");
         let address = socket.local_addr().expect("an address");
         let listener = socket.listen(1).expect("a listener");
         let mut waiting = Vec::new();
@@ -476,7 +475,7 @@ impl BlackHole {
 
 #[tokio::test]
 async fn a_black_hole_is_given_up_when_connecting_takes_too_long() {
-    let hole = BlackHole::new().await;
+    let hole = BlackHole::at(([127, 0, 0, 1], 0).into()).await;
     let address = hole.address;
     let client = client(
         &format!("http://{address}"),

@@ -19,6 +19,7 @@ mod app_storage;
 mod cohorts;
 mod delivery;
 mod delivery_faults;
+mod faults;
 mod fetch_faults;
 mod forked;
 mod front;

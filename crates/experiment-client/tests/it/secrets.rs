@@ -25,7 +25,7 @@ const CANARY: &str = "canary";
 const VARDATA: &str = "/sdk/v2/vardata";
 
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(pub(crate) Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -69,7 +69,7 @@ fn client(url: &str, options: TransportOptions) -> RemoteClient {
 }
 
 /// Everything that an error shows, with all that caused it.
-fn shown(error: &Error) -> String {
+pub(crate) fn shown(error: &Error) -> String {
     let mut text = format!("{error} {error:?} {error:#?}");
     let mut next = error.source();
     while let Some(source) = next {
@@ -79,12 +79,12 @@ fn shown(error: &Error) -> String {
     text
 }
 
-fn clean(what: &str, shown: &str) {
+pub(crate) fn clean(what: &str, shown: &str) {
     let at = shown.find(CANARY).or_else(|| shown.find("Y2FuYXJ5")); // base64 of it
     assert!(at.is_none(), "{what}: {shown}");
 }
 
-fn clean_debug(value: &impl Debug) {
+pub(crate) fn clean_debug(value: &impl Debug) {
     let shown = format!("{value:?} {value:#?}");
     clean("Debug", &shown);
 }
@@ -209,7 +209,7 @@ async fn no_error_no_debug_form_and_no_log_line_shows_a_secret_or_a_user() {
 ///
 /// The second subscriber logs nothing. With a single one alive, `tracing` asks the thread that comes
 /// by a line first whether anybody wants it, and another test's thread has nobody who does.
-fn logging() -> (Log, [Box<dyn std::any::Any>; 2]) {
+pub(crate) fn logging() -> (Log, [Box<dyn std::any::Any>; 2]) {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)

@@ -29,7 +29,7 @@ fn directory() -> TempDir {
 }
 
 /// The files of a directory whose name ends so, in order.
-fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
+pub(crate) fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
     let mut files: Vec<_> = fs::read_dir(directory)
         .expect("a directory")
         .map(|file| file.expect("a file").path())
@@ -395,7 +395,7 @@ async fn found(name: &str, records: &[u8], acks: &[u8]) -> BTreeMap<usize, Value
 }
 
 /// Where each record of the example begins, and where the last one ends.
-fn boundaries(records: &[u8]) -> Vec<usize> {
+pub(crate) fn boundaries(records: &[u8]) -> Vec<usize> {
     let mut boundaries: Vec<_> = (0..records.len())
         .step_by(32)
         .filter(|&at| records[at] == 0xFF)

@@ -13,12 +13,9 @@ use crate::{
         options::DeliveryOptions,
         spool::Chore,
     },
+    error::LONGEST_SILENCE,
     exchange::deadline,
 };
-
-/// The longest that anything waits because the service says so. A wrong number in an answer must
-/// not end delivery.
-const LONGEST_SILENCE: Duration = Duration::from_secs(3_600);
 
 /// How long to wait where only people can change the answer, at most; at least half of it.
 const REFUSED_PAUSE: Duration = Duration::from_secs(300);
