@@ -20,6 +20,7 @@ use crate::{
     assignment::Assignment,
     client_exposure::ClientExposure,
     exposure::Exposure,
+    insert_id::utc_day,
     result,
     tuple_hash::{Kind, TupleHash},
 };
@@ -77,6 +78,15 @@ pub struct DedupeFilter {
     window_millis: u64,
 }
 
+/// When a fact that stands is tracked again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Repeat {
+    /// When the window is over.
+    AfterWindow,
+    /// On the next UTC day, or when the window is over.
+    NextDay,
+}
+
 impl DedupeFilter {
     /// A filter that remembers nothing yet. Memory is taken as it is needed.
     pub fn new(limits: DedupeLimits) -> Self {
@@ -115,10 +125,13 @@ impl DedupeFilter {
             )
         };
         let key = key(Kind::Exposure, exposure.user, Some(exposure.flag_key));
-        self.decide(key, said, now)
+        self.decide(key, said, now, Repeat::AfterWindow)
     }
 
-    /// Whether to track `assignment`, seen at `now`. The order of the flags does not matter.
+    /// Whether to track `assignment`, seen at `now`. The order of the flags does not matter. The same
+    /// result is tracked again on the next UTC day, even if the window is not over: "one Assignment
+    /// per evaluated user, per unique evaluation result, per day", says the document on event
+    /// tracking.
     pub fn check_assignment(&mut self, assignment: &Assignment<'_>, now: Timestamp) -> Decision {
         self.try_assignment(assignment, now).into()
     }
@@ -146,7 +159,7 @@ impl DedupeFilter {
                 sum.wrapping_add(tuple.finish())
             });
         let key = key(Kind::Assignment, assignment.user, None);
-        self.decide(key, Said::hashed(sum), now)
+        self.decide(key, Said::hashed(sum), now, Repeat::NextDay)
     }
 
     /// Whether to track the client's `exposure` of `user`, seen at `now`.
@@ -172,10 +185,16 @@ impl DedupeFilter {
             )
         };
         let key = key(Kind::ClientExposure, user, Some(&exposure.flag_key));
-        self.decide(key, said, now).into()
+        self.decide(key, said, now, Repeat::AfterWindow).into()
     }
 
-    fn decide(&mut self, key: Key, said: Said, now: Timestamp) -> Result<Mark, DropReason> {
+    fn decide(
+        &mut self,
+        key: Key,
+        said: Said,
+        now: Timestamp,
+        repeat: Repeat,
+    ) -> Result<Mark, DropReason> {
         let previous = self.table.find(key).map(|slot| slot.standing);
         let transition = match previous {
             None if said == Said::NOTHING => return Err(DropReason::NothingToUnset),
@@ -184,7 +203,11 @@ impl DedupeFilter {
                 standing.transition.saturating_add(1)
             }
             Some(_) if said == Said::NOTHING => return Err(DropReason::NothingToUnset),
-            Some(standing) if self.is_fresh(standing.since, now) => {
+            Some(standing)
+                if self.is_fresh(standing.since, now)
+                    && (repeat == Repeat::AfterWindow
+                        || utc_day(standing.since) == utc_day(now)) =>
+            {
                 return Err(DropReason::AlreadyTracked);
             }
             Some(standing) => standing.transition,

@@ -11,6 +11,11 @@ use crate::client_exposure::ClientExposure;
 /// Milliseconds of a UTC day, which insert ids name.
 const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
 
+/// The UTC day, counted from 1970-01-01.
+pub(crate) fn utc_day(now: Timestamp) -> i64 {
+    now.unix_millis().div_euclid(DAY_MILLIS)
+}
+
 /// How insert ids are made.
 ///
 /// Ingestion drops an event whose insert id it has seen for the device within 7 days. All formats
@@ -72,7 +77,7 @@ pub(crate) fn insert_id(
     now: Timestamp,
     transition: u32,
 ) -> Text {
-    let day = now.unix_millis().div_euclid(DAY_MILLIS);
+    let day = utc_day(now);
     match format {
         InsertIdFormat::V2 => v2::insert_id(user, fact, day, transition),
         InsertIdFormat::Compat(sdk) => compat::insert_id(sdk, user, fact, day),

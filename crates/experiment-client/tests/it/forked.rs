@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    process::{Command, exit},
+    process::{Command, Stdio, exit},
     time::Duration,
 };
 
@@ -13,6 +13,8 @@ use experiment_client::{
 };
 use experiment_model::User;
 use fork::{Fork, fork, waitpid};
+
+use crate::ingestion;
 
 const CHILDREN: usize = 8;
 /// Events that the parent has queued when it forks.
@@ -74,7 +76,10 @@ fn run(spool: Option<&str>) {
         ])
         .env("FORKED_URL", service.url())
         .env("FORKED_SPOOL", spool.unwrap_or_default());
-    let output = command.output().expect("it runs");
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = ingestion::start(&mut command)
+        .wait_with_output()
+        .expect("it runs");
     let printed = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{printed}");
 

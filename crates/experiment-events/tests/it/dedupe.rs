@@ -460,6 +460,30 @@ fn an_assignment_is_known_by_its_whole_result() {
 }
 
 #[test]
+fn the_same_assignment_is_tracked_once_a_utc_day() {
+    let (user, variants) = (
+        User::new().with_user_id("user-1"),
+        [("a", variant("on"))].into_iter().collect::<Variants>(),
+    );
+    let assignment = Assignment::new(&user, &variants).unwrap();
+    let mut filter = DedupeFilter::new(DedupeLimits::default());
+    let minute = 60_000;
+    // A minute before midnight.
+    let evening = START.div_euclid(86_400_000) * 86_400_000 + 86_400_000 - minute;
+    let mut see = |millis| {
+        let now = Timestamp::from_unix_millis(millis);
+        let mark = filter.check_assignment(&assignment, now).mark()?;
+        filter.commit(mark);
+        Some(assignment.to_event(now, mark.transition(), &EventOptions::default()))
+    };
+    let first = see(evening).expect("the first");
+    assert!(see(evening + minute / 2).is_none(), "the same day");
+    let second = see(evening + minute).expect("the next day");
+    assert_ne!(first.insert_id, second.insert_id);
+    assert!(see(evening + 2 * minute).is_none(), "once that day");
+}
+
+#[test]
 fn a_flag_that_becomes_default_changes_the_assignment() {
     let mut filter = DedupeFilter::new(DedupeLimits::default());
     let (user, now) = (User::new(), Timestamp::from_unix_millis(START));
