@@ -24,7 +24,7 @@ use crate::{
     endpoints::{Endpoint, paths},
     error::Error,
     exchange::{Exchange, Limits},
-    flags,
+    flags::{self, place, problem},
     metrics::{Measurement, Meter},
     remote::{FetchOptions, RemoteClient},
     retry::RetryPolicy,
@@ -227,9 +227,9 @@ fn usable_flags(body: &[u8]) -> Result<FlagSet, Error> {
         reason,
         attempts: 1,
     };
-    let set = read_flags(body).map_err(|error| malformed(error.to_string()))?;
+    let set = read_flags(body).map_err(|error| malformed(problem(&error)))?;
     match set.malformed.first() {
-        Some(first) if set.flags.is_empty() => Err(malformed(first.to_string())),
+        Some(first) if set.flags.is_empty() => Err(malformed(place(first))),
         _ => Ok(set),
     }
 }

@@ -4,7 +4,7 @@ use experiment_model::{Flag, FlagSet, Object, Text, Value, Variant, Variants, re
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 
 use super::storage::{Piece, StorageProblem};
-use crate::secret::Secret;
+use crate::{flags::problem, secret::Secret};
 
 /// Bytes of a piece, whatever the storage: some thousand flags.
 pub(crate) const MAX_PIECE: usize = 16 * 1024 * 1024;
@@ -136,7 +136,7 @@ pub(crate) fn read_stored_flags(
     json: &[u8],
     damaged: &mut Vec<String>,
 ) -> Result<FlagSet, StorageProblem> {
-    let set = read_flags(json).map_err(|error| StorageProblem::Damaged(error.to_string()))?;
+    let set = read_flags(json).map_err(|error| StorageProblem::Damaged(problem(&error)))?;
     damaged.extend(set.malformed.iter().map(|malformed| match &malformed.key {
         Some(key) => key.to_string(),
         None => format!("#{}", malformed.index),

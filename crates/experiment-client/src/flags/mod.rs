@@ -4,6 +4,7 @@ pub(crate) mod cache_file;
 pub(crate) mod sse;
 
 use bytes::Bytes;
+use experiment_model::{Malformed, ReadError};
 use http::{HeaderValue, Method, StatusCode, header::AUTHORIZATION};
 
 use crate::{
@@ -12,6 +13,25 @@ use crate::{
     exchange::{Exchange, Limits, retry_after},
     transport::Request,
 };
+
+/// Why a configuration cannot be read, without its content: conditions name users.
+pub(crate) fn problem(error: &ReadError) -> String {
+    match error {
+        ReadError::Shape { line, column, .. } => {
+            format!("expected an array of flags at line {line} column {column}")
+        }
+        syntax => syntax.to_string(),
+    }
+}
+
+/// Which flag cannot be read, and where, without its content.
+pub(crate) fn place(malformed: &Malformed) -> String {
+    let Malformed { path, .. } = malformed;
+    match &malformed.key {
+        Some(key) => format!("flag `{key}`, `{path}`"),
+        None => format!("flag at position {}, `{path}`", malformed.index),
+    }
+}
 
 /// A request for flags, or for a stream of them.
 pub(crate) fn request(

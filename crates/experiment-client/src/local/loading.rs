@@ -12,7 +12,10 @@ use crate::{
     cohort::{CohortStore, References},
     error::Error,
     exchange::deadline,
-    flags::cache_file::{CacheFile, FlagsRecord},
+    flags::{
+        cache_file::{CacheFile, FlagsRecord},
+        place, problem,
+    },
     local::{
         freshness::FlagSource,
         shared::{Running, Shared},
@@ -57,9 +60,12 @@ impl Loaded {
         if from_service && !is_array {
             return Err("expected an array of flags".to_owned());
         }
-        let mut set = read_flags(json).map_err(|error| error.to_string())?;
+        let mut set = read_flags(json).map_err(|error| problem(&error))?;
         if let ([], [first, ..]) = (set.flags.as_slice(), set.malformed.as_slice()) {
-            return Err(format!("no flag can be read: {first}"));
+            return Err(format!(
+                "no flag can be read, the first is {}",
+                place(first)
+            ));
         }
         change(&mut set);
         let flags = set
@@ -150,7 +156,13 @@ impl Shared {
         let (cohorts, failed) = self.cohorts_for(&wanted, &old.cohorts).await;
         running.status().cohorts_failed = failed;
         for diagnostic in loaded.plan.diagnostics() {
-            tracing::warn!(%diagnostic, "flag");
+            // The message has values in it, which may be of users.
+            tracing::warn!(
+                flag = diagnostic.flag.as_deref(),
+                path = diagnostic.path,
+                code = diagnostic.code.as_str(),
+                "a flag is not as it should be"
+            );
         }
         let new = Snapshot {
             plan: loaded.plan,

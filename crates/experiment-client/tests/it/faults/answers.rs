@@ -227,22 +227,38 @@ fn contents() -> Vec<Row> {
     twice.extend(flag_list(BEFORE));
     let repeated = flags(BEFORE).replacen('[', r#"[{"key": "x", "key": "y", "segments": []},"#, 1);
     vec![
-        Row::new("valid JSON of the wrong shape: an object", wrong("{}"), NO_LIST)
-            .stream(NO_STREAM)
-            .fetch("got "),
-        Row::new("valid JSON of the wrong shape: an error", wrong(r#"{"code": 500, "error": "canary"}"#), NO_LIST)
-            .stream(NO_STREAM)
-            .fetch("got "),
-        Row::new("valid JSON of the wrong shape: null", wrong("null"), NO_LIST)
-            .stream(NO_STREAM)
-            .fetch("malformed: not an object"),
-        Row::new("valid JSON of the wrong shape: a text", wrong("\"canary\""), NO_LIST)
-            .stream(NO_STREAM)
-            .fetch("malformed: not an object"),
         Row::new(
-            "valid JSON of the wrong shape: a list of numbers",
-            wrong("[7]"),
-            "malformed: no flag can be read: flag at position 0: invalid type: integer `7`, expected a flag",
+            "valid JSON of the wrong shape: an object",
+            wrong("{}"),
+            NO_LIST,
+        )
+        .stream(NO_STREAM)
+        .fetch("got "),
+        Row::new(
+            "valid JSON of the wrong shape: an error",
+            wrong(r#"{"code": 500, "error": "canary"}"#),
+            NO_LIST,
+        )
+        .stream(NO_STREAM)
+        .fetch("got "),
+        Row::new(
+            "valid JSON of the wrong shape: null",
+            wrong("null"),
+            NO_LIST,
+        )
+        .stream(NO_STREAM)
+        .fetch("malformed: not an object"),
+        Row::new(
+            "valid JSON of the wrong shape: a text",
+            wrong("\"canary\""),
+            NO_LIST,
+        )
+        .stream(NO_STREAM)
+        .fetch("malformed: not an object"),
+        Row::new(
+            "valid JSON of the wrong shape: a list of texts",
+            wrong(r#"["canary"]"#),
+            "malformed: no flag can be read, the first is flag at position 0, ``",
         )
         .stream(NO_STREAM)
         .fetch("malformed: not an object"),
@@ -262,14 +278,19 @@ fn contents() -> Vec<Row> {
         .fetch("malformed: not an object"),
         Row::new(
             "no UTF-8",
-            services(everywhere(Answer::json(&b"[{\"key\": \"canary\xff\"}]"[..]))),
+            services(everywhere(Answer::json(
+                &b"[{\"key\": \"canary\xff\"}]"[..],
+            ))),
             "malformed: not JSON: invalid UTF-8 at line 1 column 17",
         )
         .stream(NO_STREAM)
         .fetch("malformed: not an object"),
         Row::harmless(
             "one poisoned flag among 1,000",
-            services(configured(Value::from(poisoned).to_string(), r#"{"bad": ["canary"], "checkout": {"key": "a-5"}}"#)),
+            services(configured(
+                Value::from(poisoned).to_string(),
+                r#"{"bad": ["canary"], "checkout": {"key": "a-5"}}"#,
+            )),
         ),
         Row::harmless(
             "duplicate keys: a flag twice",
@@ -280,10 +301,17 @@ fn contents() -> Vec<Row> {
         ),
         Row::harmless(
             "duplicate keys: a member twice",
-            services(configured(repeated, r#"{"checkout": {"key": "x", "key": "a-5"}}"#)),
+            services(configured(
+                repeated,
+                r#"{"checkout": {"key": "x", "key": "a-5"}}"#,
+            )),
         ),
         Row::harmless("empty flag list", services(now_and_then("[]"))).stream(ENDED),
-        Row::harmless("flags going back in version", services(now_and_then(&flags(OLD)))).stream(ENDED),
+        Row::harmless(
+            "flags going back in version",
+            services(now_and_then(&flags(OLD))),
+        )
+        .stream(ENDED),
         Row {
             state: State::Stale,
             ..Row::harmless("two wrong lists in turn", services(wrong_in_turn())).stream(ENDED)

@@ -2,6 +2,7 @@
 
 use experiment_client::{Endpoints, Updates};
 use experiment_model::Timestamp;
+use tokio::runtime::{Builder, Runtime};
 
 use super::{
     Fault, Row, World, answers, disks, each,
@@ -45,14 +46,16 @@ impl World for Memory {
     }
 }
 
+/// A runtime whose clock jumps from timer to timer.
+pub(super) fn paused() -> Runtime {
+    let mut runtime = Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).build();
+    runtime.expect("a runtime")
+}
+
 /// Runs a row in a world of its own.
 pub(super) fn run(row: &Row, updates: Updates) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime");
-    runtime.block_on(async {
+    paused().block_on(async {
         let services = Services::new();
         let wire = Wire::new(&services.script);
         let disk = disks::Storage::new(row);

@@ -16,9 +16,11 @@
 //! ([`canaries`]).
 
 mod answers;
+mod canaries;
 mod disks;
 mod memory;
 mod processes;
+mod readers;
 mod services;
 mod sockets;
 mod stage;
