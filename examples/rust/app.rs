@@ -1,8 +1,8 @@
 //! An app: variants are fetched for the user who is signed in, kept for the next run, and shown ones
 //! are tracked.
 //!
-//! It runs offline, against a fake service on loopback: `cargo run -p experiment-client --features
-//! test-kit --example app`. To use it with Amplitude, leave out `endpoints`.
+//! It runs offline, against a fake service on loopback: `cargo run -p experiment-client --example
+//! app`. To use it with Amplitude, leave out `endpoints`.
 
 use std::{error::Error, sync::Arc, time::Duration};
 

@@ -1,7 +1,7 @@
 //! Lets the service evaluate, and survives that it is down.
 //!
-//! It runs offline, against a fake service on loopback: `cargo run -p experiment-client --features
-//! test-kit --example remote_fetch`. To use it with Amplitude, leave out `endpoints`.
+//! It runs offline, against a fake service on loopback: `cargo run -p experiment-client --example
+//! remote_fetch`. To use it with Amplitude, leave out `endpoints`.
 
 use std::error::Error;
 

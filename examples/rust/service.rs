@@ -1,9 +1,8 @@
 //! A service that evaluates on every request, tracks what it showed, and shuts down without losing
 //! an event.
 //!
-//! It runs offline, against a fake service on loopback: `cargo run -p experiment-client --features
-//! test-kit --example service`. To use it with Amplitude, leave out `endpoints` and give the keys of
-//! your project.
+//! It runs offline, against a fake service on loopback: `cargo run -p experiment-client --example
+//! service`. To use it with Amplitude, leave out `endpoints` and give the keys of your project.
 
 use std::{error::Error, time::Duration};
 
