@@ -21,6 +21,7 @@ mod disks;
 mod memory;
 mod processes;
 mod readers;
+mod schedules;
 mod services;
 mod sockets;
 mod stage;
