@@ -44,12 +44,12 @@ fn with_a_log_of_the_process() {
         .with_writer(log.clone())
         .finish();
     tracing::subscriber::set_global_default(subscriber).expect("there is no other");
-    each(answers::rows(), |row| memory::run(row, Updates::polling()));
-    each(some(answers::rows()), |row| {
-        memory::run(row, Updates::streaming())
+    each(&answers::rows(), |row| memory::run(row, Updates::polling()));
+    each(&some(answers::rows()), |row| {
+        memory::run(row, Updates::streaming());
     });
-    each(disks::rows(), |row| memory::run(row, Updates::polling()));
-    each(some(sockets::rows()), sockets::run);
+    each(&disks::rows(), |row| memory::run(row, Updates::polling()));
+    each(&some(sockets::rows()), sockets::run);
     memory::paused().block_on(ask_for_an_app());
 
     let log = String::from_utf8(log.0.lock().expect("no panic").clone()).expect("text");

@@ -77,15 +77,15 @@ pub(super) fn run(row: &Row, updates: Updates) {
 
 #[test]
 fn every_row_is_survived_with_polling() {
-    each(answers::rows(), |row| run(row, Updates::polling()));
+    each(&answers::rows(), |row| run(row, Updates::polling()));
 }
 
 #[test]
 fn every_row_is_survived_with_streaming() {
-    each(answers::rows(), |row| run(row, Updates::streaming()));
+    each(&answers::rows(), |row| run(row, Updates::streaming()));
 }
 
 #[test]
 fn every_fault_of_a_disk_is_survived() {
-    each(disks::rows(), |row| run(row, Updates::polling()));
+    each(&disks::rows(), |row| run(row, Updates::polling()));
 }

@@ -25,11 +25,13 @@ mod schedules;
 mod services;
 mod sockets;
 mod stage;
+mod statuses;
 mod wire;
 
 use std::{
     collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Mutex,
 };
 
 use experiment_client::{DropCause, State, paths};
@@ -110,11 +112,11 @@ impl Row {
 
 /// How often a service with flags is asked at most, on an average of some minutes: by polls every
 /// 30 s ± 10 %, or streams every 15 s ± 1 s, and a second opinion now and then.
-const POLLS_PER_MINUTE: usize = 6;
+const POLLS_PER_MINUTE: u64 = 6;
 
 /// The same for a process that has never had an answer: waits of up to 10 s, half of that on an
 /// average.
-const FIRST_POLLS_PER_MINUTE: usize = 20;
+const FIRST_POLLS_PER_MINUTE: u64 = 20;
 
 /// The order of events.
 async fn survive(row: &Row, stage: &mut Stage, world: &mut impl World) {
@@ -199,9 +201,11 @@ async fn endure(row: &Row, stage: &mut Stage) {
             Fault::Disk(disks::Disk::Cut(_)) => FIRST_POLLS_PER_MINUTE,
             _ => POLLS_PER_MINUTE,
         };
-        let most = per_minute * (start.elapsed().as_secs() as usize / 60 + 1);
+        let minutes = start.elapsed().as_secs() / 60 + 1;
+        let most = per_minute * minutes;
         for (before, after) in before.iter().zip(asked(stage)) {
-            assert!(after - before <= most, "{} requests", after - before);
+            let requests = (after - before) as u64;
+            assert!(requests <= most, "{requests} requests in {minutes} minutes");
         }
     }
     let expected: BTreeSet<&str> = row.cause.split('|').filter(|it| !it.is_empty()).collect();
@@ -277,18 +281,25 @@ async fn recover(row: &Row, stage: &mut Stage) {
     }
 }
 
+/// How many rows run side by side: most of the time those on sockets wait.
+const SIDE_BY_SIDE: usize = 4;
+
 /// Runs every row, and says which failed.
-fn each(rows: Vec<Row>, run: impl Fn(&Row)) {
-    let failed: Vec<&str> = rows
-        .iter()
-        .filter(|row| {
-            let survived = catch_unwind(AssertUnwindSafe(|| run(row)));
-            if survived.is_err() {
-                eprintln!("in the row above: {}", row.name);
-            }
-            survived.is_err()
-        })
-        .map(|row| row.name)
-        .collect();
+fn each(rows: &[Row], run: impl Fn(&Row) + Sync) {
+    let failed = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for start in 0..SIDE_BY_SIDE {
+            let (failed, run) = (&failed, &run);
+            scope.spawn(move || {
+                for row in rows.iter().skip(start).step_by(SIDE_BY_SIDE) {
+                    if catch_unwind(AssertUnwindSafe(|| run(row))).is_err() {
+                        eprintln!("in the row above: {}", row.name);
+                        failed.lock().expect("no panic").push(row.name);
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().expect("no panic");
     assert!(failed.is_empty(), "{} rows: {failed:#?}", failed.len());
 }

@@ -50,7 +50,7 @@ fn rows() -> Vec<Row> {
 #[cfg(unix)]
 #[test]
 fn every_end_of_a_process_is_survived() {
-    each(rows(), sockets::run);
+    each(&rows(), sockets::run);
 }
 
 /// Tells the child where the services are, and its directory.

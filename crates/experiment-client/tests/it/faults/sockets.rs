@@ -261,5 +261,5 @@ pub(super) fn run(row: &Row) {
 
 #[test]
 fn every_fault_below_http_is_survived() {
-    each(rows(), run);
+    each(&rows(), run);
 }
