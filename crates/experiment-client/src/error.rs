@@ -83,10 +83,10 @@ pub enum Error {
     /// There are no flags to evaluate yet.
     #[error("no flags have been loaded yet")]
     NotReady,
-    /// A file could not be read or written.
+    /// The operating system refused: a file could not be read or written, or there is no thread.
     #[error("{what}: {}", source.kind())]
     Storage {
-        /// Which file, such as `spool`.
+        /// What for, such as `spool`.
         what: &'static str,
         /// The error of the operating system.
         source: io::Error,
