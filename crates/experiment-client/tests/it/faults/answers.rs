@@ -275,7 +275,7 @@ fn shapes() -> Vec<Row> {
 /// Lists of flags that are not quite what they should be. What looks wrong as a whole is taken if it
 /// comes twice (`local.rs`); here it does not.
 fn lists() -> Vec<Row> {
-    let mut poisoned: Vec<Value> = (0..997)
+    let mut poisoned: Vec<Value> = (0..998)
         .map(|number| {
             json!({"key": format!("flag-{number}"), "variants": {"on": {"key": "on"}},
                 "segments": [{"variant": "on"}]})

@@ -6,11 +6,11 @@
 //!
 //! | rows | what is at fault |
 //! |---|---|
-//! | [`answers`] | the answers of the services, and the clock; in memory on a paused clock, with polling and with streaming |
+//! | [`answers`], [`statuses`] | the answers of the services, and the clock; in memory on a paused clock, with polling and with streaming |
 //! | [`disks`] | the disk of the spool; in memory, too |
 //! | [`sockets`] | what is below HTTP: connections, TLS, proxies, lengths; on loopback |
 //! | [`processes`] | the process, which is killed or stopped; on loopback |
-//! | `forked.rs` | the process, which forks eight children: a program of its own, since threads do not survive a fork |
+//! | `forked.rs` | the process, which forks eight children: a test of its own |
 //!
 //! Nothing that the clients show, tell or log has a key or a user in it; every row looks
 //! ([`canaries`]).
