@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use twox_hash::XxHash3_128;
 
 use crate::{
-    cohort::{CohortStore, References},
+    cohort::{Cohort, CohortStore, References},
     error::Error,
     exchange::deadline,
     flags::{
@@ -200,7 +200,14 @@ impl Shared {
             wanted: Arc::clone(&old.wanted),
             ..*old
         }));
-        self.write_cohorts(&cohorts).await;
+        let is_loaded_before = |(id, new): (&str, &Cohort)| {
+            old.cohorts
+                .get(id)
+                .is_some_and(|old| old.loaded_at() == new.loaded_at())
+        };
+        if cohorts.len() != old.cohorts.len() || !cohorts.iter().all(is_loaded_before) {
+            self.write_cohorts(&cohorts).await;
+        }
     }
 
     async fn cohorts_for(

@@ -169,6 +169,19 @@ async fn a_file_starts_a_service_while_the_network_is_down() {
             .expect("good options");
         client.start(SECOND).await.expect("flags and cohorts");
         wait_for(&file).await;
+        let written = || {
+            fs::metadata(&file)
+                .and_then(|file| file.modified())
+                .expect("a file")
+        };
+        let before = written();
+        script.on(COHORT, Answer::status(204));
+        sleep(200 * SECOND).await;
+        assert_eq!(
+            written(),
+            before,
+            "what has not changed is not written again"
+        );
     }
     let tomorrow = SystemClock.now().saturating_add(24 * 3600 * SECOND);
     let down = Script::new();
