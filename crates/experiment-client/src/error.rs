@@ -205,6 +205,18 @@ impl Error {
         }
     }
 
+    /// With the number of requests that all attempts together took.
+    pub(crate) fn with_attempts(mut self, sent: u32) -> Self {
+        if let Self::Timeout { attempts, .. }
+        | Self::Status { attempts, .. }
+        | Self::Transport { attempts, .. }
+        | Self::Malformed { attempts, .. } = &mut self
+        {
+            *attempts = sent;
+        }
+        self
+    }
+
     /// How long the service asked to be left alone; at most an hour, so that no answer stops a loop
     /// for ever.
     pub(crate) fn retry_after(&self) -> Option<Duration> {

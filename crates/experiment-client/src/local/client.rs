@@ -155,7 +155,7 @@ impl LocalClient {
             });
         }
         Err(match status.cause.as_deref() {
-            Some(cause) => cause.again(),
+            Some(cause) => cause.again().with_attempts(status.failures),
             None => Error::Timeout {
                 phase: Phase::Head,
                 attempts: 0,

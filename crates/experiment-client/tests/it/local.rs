@@ -176,6 +176,7 @@ async fn a_start_without_the_service_says_why_and_late_success_counts() {
         matches!(error, Error::Status { status: 503, .. }),
         "{error}"
     );
+    assert_eq!(error.attempts() as usize, script.requests().len());
     assert_eq!(client.freshness().state, State::Failed);
     assert!(
         script.requests().len() > 3,
